@@ -1,0 +1,152 @@
+//! Text of bounded size, safe to print: no heap, no control characters, always UTF-8.
+
+use core::fmt::{self, Write};
+
+use arrayvec::ArrayString;
+use serde::{Serialize, Serializer};
+
+/// At most `N` bytes of printable UTF-8.
+///
+/// What does not fit is cut at a character boundary; writing never fails. Bytes that are not UTF-8
+/// and control characters are spelled `\xNN`, so that no name in `/proc` can forge a second log
+/// line or steer a terminal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Text<const N: usize>(ArrayString<N>);
+
+impl<const N: usize> Text<N> {
+    /// No text.
+    pub const EMPTY: Self = Self(ArrayString::new_const());
+
+    /// The printable form of `bytes`, cut after `N` bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        let mut text = Self::EMPTY;
+        text.push_bytes(bytes);
+        text
+    }
+
+    /// Appends the printable form of `bytes`.
+    pub fn push_bytes(&mut self, bytes: &[u8]) {
+        for chunk in bytes.utf8_chunks() {
+            // A `Text` takes whatever is written, so the results say nothing.
+            let _ = self.write_str(chunk.valid());
+            for byte in chunk.invalid() {
+                let _ = write!(self, "\\x{byte:02x}");
+            }
+        }
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Whether there is no text.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Removes all text.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// Keeps only the last `bytes` bytes (fewer, where a character would be split).
+    pub fn keep_last(&mut self, bytes: usize) {
+        let text = *self;
+        let mut start = text.as_str().len().saturating_sub(bytes);
+        while !text.as_str().is_char_boundary(start) {
+            start += 1;
+        }
+        self.0.clear();
+        self.push_printable(&text.as_str()[start..]);
+    }
+
+    fn push_printable(&mut self, text: &str) {
+        let mut end = text.len().min(self.0.remaining_capacity());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.0.push_str(&text[..end]);
+    }
+}
+
+impl<const N: usize> From<&str> for Text<N> {
+    fn from(text: &str) -> Self {
+        Self::from_bytes(text.as_bytes())
+    }
+}
+
+impl<const N: usize> Write for Text<N> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text;
+        while let Some((at, control)) = rest.char_indices().find(|(_, c)| c.is_control()) {
+            self.push_printable(&rest[..at]);
+            let mut spelled = ArrayString::<8>::new();
+            // Control characters are below U+00A0: four bytes hold their spelling.
+            let _ = write!(spelled, "\\x{:02x}", u32::from(control));
+            self.push_printable(&spelled);
+            rest = &rest[at + control.len_utf8()..];
+        }
+        self.push_printable(rest);
+        Ok(())
+    }
+}
+
+impl<const N: usize> fmt::Display for Text<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl<const N: usize> Serialize for Text<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+#[cfg(feature = "schema")]
+impl<const N: usize> schemars::JsonSchema for Text<N> {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Text".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string"})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_become_printable_text() {
+        for (bytes, text) in [
+            (&b"plain"[..], "plain"),
+            (b"a\nb", "a\\x0ab"),
+            (b"\x1b[31m", "\\x1b[31m"),
+            (b"\xff\xfe", "\\xff\\xfe"),
+            ("caf\u{e9}".as_bytes(), "caf\u{e9}"),
+            ("\u{85}".as_bytes(), "\\x85"),
+            (b"", ""),
+        ] {
+            assert_eq!(Text::<64>::from_bytes(bytes).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_at_a_character() {
+        assert_eq!(Text::<4>::from("abcdef").as_str(), "abcd");
+        assert_eq!(Text::<4>::from("abc\u{e9}").as_str(), "abc");
+        let mut text = Text::<16>::from("/a/\u{e9}/bc");
+        text.keep_last(4);
+        assert_eq!(text.as_str(), "/bc");
+    }
+}
