@@ -1,0 +1,213 @@
+//! The rows: one for each setting.
+
+use super::{
+    BadValue, Names, Origin, Settings, parse_explain, parse_log, parse_switch, parse_time,
+};
+use crate::code::System;
+
+/// One TIME_WAIT (`TCP_TIMEWAIT_LEN`, include/net/tcp.h: 60 s) and a little.
+const BARE_RETRY: &str = "65s";
+
+/// Which setting a row of [`SETTINGS`] is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Id {
+    /// Where records go.
+    Log,
+    /// When an attempt is explained.
+    Explain,
+    /// The programs to act in.
+    Only,
+    /// The programs not to act in.
+    Skip,
+    /// The time for a diagnosis.
+    Budget,
+    /// SO_REUSEADDR.
+    Reuseaddr,
+    /// Trying again.
+    Retry,
+    /// Doing nothing.
+    Disable,
+}
+
+/// What follows a flag.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Takes {
+    /// Nothing: the flag itself says `1`.
+    Nothing,
+    /// A value of this name.
+    Value(&'static str),
+    /// A value of this name, after `=`; where it is left out, `bare` is it.
+    Maybe {
+        /// The value's name.
+        name: &'static str,
+        /// The value of the bare flag.
+        bare: &'static str,
+    },
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Which it is.
+    pub id: Id,
+    /// The launcher's long flag without its dashes; `None`: only a variable.
+    pub long: Option<&'static str>,
+    /// The launcher's short flag.
+    pub short: Option<char>,
+    /// What follows the flag.
+    pub takes: Takes,
+    /// The environment variable, for the library and the launcher.
+    pub variable: &'static str,
+    /// Help in one line, without a full stop.
+    pub summary: &'static str,
+    /// What else there is to know, in sentences; may be empty.
+    pub details: &'static str,
+    /// The default under the launcher.
+    pub default: &'static str,
+    /// The default under a plain preload.
+    pub default_preloaded: &'static str,
+    /// Whether it changes the program's calls.
+    pub policy: bool,
+    /// The only system that it works on.
+    pub system: Option<System>,
+    parse: fn(&mut Settings, &[u8]) -> Result<(), &'static str>,
+}
+
+impl Setting {
+    /// Puts `value` into `settings`, or says what is wrong with it and leaves them alone.
+    pub fn apply<'a>(
+        &self,
+        name: Origin<'a>,
+        value: &'a [u8],
+        settings: &mut Settings,
+    ) -> Result<(), BadValue<'a>> {
+        (self.parse)(settings, value).map_err(|why| BadValue { name, value, why })
+    }
+}
+
+/// Every setting, in the order of the help.
+pub static SETTINGS: [Setting; 8] = [
+    Setting {
+        id: Id::Log,
+        long: Some("log"),
+        short: Some('l'),
+        takes: Takes::Value("FILE"),
+        variable: "BINDSHIM_LOG",
+        summary: "Append one JSON line per attempt to FILE",
+        details: "`-` is standard error; `unix:PATH` is a datagram socket. A file is made with \
+                  mode 0600 if it is missing. Any number of processes may share one.",
+        default: "none",
+        default_preloaded: "-",
+        policy: false,
+        system: None,
+        parse: |settings, value| parse_log(value).map(|log| settings.log = log),
+    },
+    Setting {
+        id: Id::Explain,
+        long: Some("explain"),
+        short: None,
+        takes: Takes::Value("WHEN"),
+        variable: "BINDSHIM_EXPLAIN",
+        summary: "Explain attempts on standard error: always, failure or never",
+        details: "`failure` also explains a success that is dangerous or surprising. The same \
+                  cause is explained once per process.",
+        default: "failure",
+        default_preloaded: "never",
+        policy: false,
+        system: None,
+        parse: |settings, value| parse_explain(value).map(|explain| settings.explain = explain),
+    },
+    Setting {
+        id: Id::Only,
+        long: Some("only"),
+        short: None,
+        takes: Takes::Value("NAMES"),
+        variable: "BINDSHIM_ONLY",
+        summary: "Act only in programs with these file names",
+        details: "Names are separated by commas. A script counts as its interpreter, a link as \
+                  the file that it leads to (python3.11, not python3).",
+        default: "all",
+        default_preloaded: "all",
+        policy: false,
+        system: None,
+        parse: |settings, value| Names::parse(value).map(|names| settings.only = names),
+    },
+    Setting {
+        id: Id::Skip,
+        long: Some("skip"),
+        short: None,
+        takes: Takes::Value("NAMES"),
+        variable: "BINDSHIM_SKIP",
+        summary: "Do not act in programs with these file names",
+        details: "With --only, both hold: a program must be in the one list and not in the other.",
+        default: "none",
+        default_preloaded: "none",
+        policy: false,
+        system: None,
+        parse: |settings, value| Names::parse(value).map(|names| settings.skip = names),
+    },
+    Setting {
+        id: Id::Budget,
+        long: Some("budget"),
+        short: None,
+        takes: Takes::Value("TIME"),
+        variable: "BINDSHIM_BUDGET",
+        summary: "The most time that one diagnosis may take",
+        details: "A call that failed returns to the program this much later at most. With 0 \
+                  nothing is looked up.",
+        default: "50ms",
+        default_preloaded: "50ms",
+        policy: false,
+        system: None,
+        parse: |settings, value| parse_time(value).map(|time| settings.budget_ns = time),
+    },
+    Setting {
+        id: Id::Reuseaddr,
+        long: Some("reuseaddr"),
+        short: None,
+        takes: Takes::Nothing,
+        variable: "BINDSHIM_REUSEADDR",
+        summary: "Set SO_REUSEADDR before bind on TCP sockets with a fixed port",
+        details: "It lets a restart take a port over what the last run left in TIME_WAIT, if that \
+                  run had it set too. It is never set on UDP or AF_UNIX sockets, for port 0, \
+                  where the program itself set it to 0, or where another process holds the port \
+                  without listening.",
+        default: "off",
+        default_preloaded: "off",
+        policy: true,
+        system: Some(System::Linux),
+        parse: |settings, value| parse_switch(value).map(|on| settings.reuseaddr = on),
+    },
+    Setting {
+        id: Id::Retry,
+        long: Some("retry"),
+        short: None,
+        takes: Takes::Maybe { name: "TIME", bare: BARE_RETRY },
+        variable: "BINDSHIM_RETRY",
+        summary: "Where the address is in use, wait and try again for at most TIME",
+        details: "Without TIME it is 65s, one TIME_WAIT. SIGINT, SIGTERM, SIGHUP and SIGQUIT end \
+                  the wait. 0 is off.",
+        default: "off",
+        default_preloaded: "off",
+        policy: true,
+        system: None,
+        parse: |settings, value| {
+            parse_time(value).map(|time| settings.retry_ns = Some(time).filter(|time| *time > 0))
+        },
+    },
+    Setting {
+        id: Id::Disable,
+        long: None,
+        short: None,
+        takes: Takes::Nothing,
+        variable: "BINDSHIM_DISABLE",
+        summary: "Do nothing at all",
+        details: "The launcher starts the program as it is, and a preloaded library stays out of \
+                  every call.",
+        default: "off",
+        default_preloaded: "off",
+        policy: false,
+        system: None,
+        parse: |settings, value| parse_switch(value).map(|on| settings.disabled = on),
+    },
+];
