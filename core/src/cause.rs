@@ -47,6 +47,8 @@ causes! {
         "Connections of a program that has ended are not closed by their peers yet.";
     LingeringConnection, "lingering_connection",
         "A process still has a connection on this port, although nothing listens any more.";
+    CloseWaitLeak, "close_wait_leak",
+        "A process has connections on this port that its peers closed and that it never closed.";
     UdpPortTaken, "udp_port_taken",
         "Another UDP socket has this port.";
     PrivilegedPort, "privileged_port",

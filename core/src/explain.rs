@@ -1,1 +1,169 @@
-//! (in the making)
+//! The same record for a person: one block of at most eight lines.
+
+use core::fmt::{self, Write};
+
+use crate::attempt::{Attempt, Function};
+use crate::diagnose::tell::Span;
+use crate::record::{Action, Diagnosis, Envelope, Event, Fix};
+
+/// How a block looks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Style {
+    /// Text alone.
+    Plain,
+    /// With colours of the terminal (ECMA-48, "select graphic rendition").
+    Colour,
+}
+
+impl Style {
+    const fn sgr(self, code: &'static str) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Colour => code,
+        }
+    }
+
+    const fn alarm(self) -> &'static str {
+        self.sgr("\x1b[1;31m")
+    }
+
+    const fn strong(self) -> &'static str {
+        self.sgr("\x1b[1m")
+    }
+
+    const fn command(self) -> &'static str {
+        self.sgr("\x1b[36m")
+    }
+
+    const fn dim(self) -> &'static str {
+        self.sgr("\x1b[2m")
+    }
+
+    const fn end(self) -> &'static str {
+        self.sgr("\x1b[0m")
+    }
+}
+
+/// Writes the block for an attempt.
+///
+/// # Errors
+/// Those of `out`.
+pub fn explain(
+    out: &mut impl Write,
+    style: Style,
+    envelope: &Envelope<'_>,
+    event: &Event<'_>,
+) -> fmt::Result {
+    heading(out, style, envelope)?;
+    let what = What(event.attempt);
+    match event.outcome {
+        Ok(()) => {
+            write!(out, "{what} worked")?;
+            if event.attempts > 1 {
+                write!(out, " after {}", Span(event.waited_ms))?;
+            }
+            if let Some(actual) = &event.attempt.actual {
+                write!(out, ", on {actual}")?;
+            }
+            writeln!(out)
+        }
+        Err(code) => {
+            let (alarm, end) = (style.alarm(), style.end());
+            write!(out, "{what} {alarm}failed{end}: {}", code.message())?;
+            writeln!(out, "{} ({}, {}){end}", style.dim(), code.name(), code.number)?;
+            done(out, style, event)?;
+            event.diagnosis.map_or(Ok(()), |diagnosis| reason(out, style, diagnosis))
+        }
+    }
+}
+
+/// Writes one line that announces a wait.
+///
+/// # Errors
+/// Those of `out`.
+pub fn announce_wait(
+    out: &mut impl Write,
+    style: Style,
+    envelope: &Envelope<'_>,
+    event: &Event<'_>,
+    longest_ms: u64,
+) -> fmt::Result {
+    heading(out, style, envelope)?;
+    write!(out, "waiting up to {} to {}", Span(longest_ms), What(event.attempt))?;
+    match event.diagnosis {
+        Some(diagnosis) => writeln!(out, ": {}", diagnosis.summary),
+        None => writeln!(out),
+    }
+}
+
+/// Writes one line instead of further blocks.
+///
+/// # Errors
+/// Those of `out`.
+pub fn count_only(
+    out: &mut impl Write,
+    style: Style,
+    envelope: &Envelope<'_>,
+    failures: u64,
+) -> fmt::Result {
+    heading(out, style, envelope)?;
+    writeln!(out, "{failures} failures so far; further ones are only in the log (--log FILE)")
+}
+
+fn heading(out: &mut impl Write, style: Style, envelope: &Envelope<'_>) -> fmt::Result {
+    write!(out, "{}bindshim:{} ", style.strong(), style.end())?;
+    match &envelope.identity.program {
+        Some(program) => write!(out, "{} (pid {}): ", program.file_name(), envelope.pid),
+        None => write!(out, "pid {}: ", envelope.pid),
+    }
+}
+
+/// What was tried to make it work.
+fn done(out: &mut impl Write, style: Style, event: &Event<'_>) -> fmt::Result {
+    for action in event.actions {
+        match action {
+            Action::SetReuseaddr { .. } => {
+                writeln!(out, "  {}tried{} with SO_REUSEADDR", style.dim(), style.end())?;
+            }
+            Action::Retried { times } => writeln!(
+                out,
+                "  {}tried{} {times} more times in {}",
+                style.dim(),
+                style.end(),
+                Span(event.waited_ms)
+            )?,
+        }
+    }
+    Ok(())
+}
+
+fn reason(out: &mut impl Write, style: Style, diagnosis: &Diagnosis) -> fmt::Result {
+    let (strong, dim, end) = (style.strong(), style.dim(), style.end());
+    let Diagnosis { summary, cause, fixes, .. } = diagnosis;
+    writeln!(out, "  {strong}{summary}{end} {dim}[{}]{end}", cause.name())?;
+    fixes.iter().try_for_each(|fix| advice(out, style, fix))
+}
+
+fn advice(out: &mut impl Write, style: Style, fix: &Fix) -> fmt::Result {
+    match &fix.run {
+        Some(run) => writeln!(out, "  - {}: {}{run}{}", fix.say, style.command(), style.end()),
+        None => writeln!(out, "  - {}", fix.say),
+    }
+}
+
+/// The call and its address: `bind to 0.0.0.0:80`, `setsockopt SO_REUSEADDR`.
+struct What<'a>(&'a Attempt);
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Attempt { call, address, option, .. } = self.0;
+        match (call, address, option) {
+            (Function::Bind, Some(address), _) => write!(f, "bind to {address}"),
+            (Function::Bind, None, _) => f.write_str("bind"),
+            (Function::Listen, Some(address), _) => write!(f, "listen on {address}"),
+            (Function::Listen, None, _) => f.write_str("listen"),
+            (Function::Setsockopt, _, Some(option)) => write!(f, "setsockopt {}", option.name),
+            (Function::Setsockopt, _, None) => f.write_str("setsockopt"),
+        }
+    }
+}

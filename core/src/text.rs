@@ -42,6 +42,12 @@ impl<const N: usize> Text<N> {
         self.0.as_str()
     }
 
+    /// What follows the last slash.
+    #[must_use]
+    pub fn file_name(&self) -> &str {
+        self.as_str().rsplit('/').next().unwrap_or_default()
+    }
+
     /// Whether there is no text.
     #[must_use]
     pub fn is_empty(&self) -> bool {

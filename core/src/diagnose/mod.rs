@@ -1,1 +1,101 @@
-//! (in the making)
+//! From facts to a cause: one small pure function per family of causes.
+//!
+//! A detector looks at the facts and either writes its diagnosis or leaves the case to the next
+//! one. What nobody recognises is unknown, with the facts that are there and what is missing.
+
+mod address;
+mod permission;
+mod port;
+pub(crate) mod tell;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+use crate::attempt::Attempt;
+use crate::cause::Cause;
+use crate::code::Code;
+use crate::facts::{Fact, Facts, Why};
+use crate::record::{Certainty, Diagnosis, Missing};
+
+use tell::say;
+
+/// A failure and what is known about it.
+pub(crate) struct Case<'a> {
+    pub(crate) attempt: &'a Attempt,
+    pub(crate) code: Code,
+    pub(crate) facts: &'a Facts,
+}
+
+/// Writes the diagnosis if the case is one of its own, and says whether it did.
+type Detector = fn(&Case<'_>, &mut Diagnosis) -> bool;
+
+/// In the order in which the kernel makes its checks (net/socket.c `__sys_bind`, net/ipv4/af_inet.c
+/// `__inet_bind`): descriptor, memory, length and family, address, permission, port.
+const DETECTORS: &[Detector] = &[usage::detect, address::detect, permission::detect, port::detect];
+
+/// Finds out why `attempt` failed with `code`, and writes it to `diagnosis`.
+pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Diagnosis) {
+    let case = Case { attempt, code, facts };
+    tell::holders(&case, diagnosis);
+    if !DETECTORS.iter().any(|detect| detect(&case, diagnosis)) {
+        unknown(&case, diagnosis);
+    }
+    missing(&case, diagnosis);
+}
+
+fn unknown(case: &Case<'_>, diagnosis: &mut Diagnosis) {
+    diagnosis.cause = Cause::Unknown;
+    diagnosis.certainty = Certainty::Possible;
+    if !diagnosis.summary.is_empty() {
+        return;
+    }
+    let name = case.code.name();
+    match (case.code.is_in_use(), case.facts.sockets_unknown) {
+        (true, None) => say!(
+            diagnosis.summary,
+            "the kernel said {name}, but no socket on the port is to be seen now: it may be free again"
+        ),
+        (true, Some(why)) if why != Why::NotAsked => {
+            say!(diagnosis.summary, "the kernel said {name}; who has the port is unknown: {}", why.phrase());
+        }
+        _ => say!(
+            diagnosis.summary,
+            "the kernel said {name} ({}); what is known does not show why",
+            case.code.message()
+        ),
+    }
+}
+
+/// Lists what was looked for and not found out.
+fn missing(case: &Case<'_>, diagnosis: &mut Diagnosis) {
+    let Facts { descriptor, bound, reuseaddr_trial, .. } = case.facts;
+    let owner = case.facts.sockets.iter().find_map(|s| match &s.owner {
+        Fact::Unknown(why) if s.inode.is_some() => Some(*why),
+        _ => None,
+    });
+    let rows = [
+        ("descriptor", reason(descriptor)),
+        ("bound_address", reason(bound)),
+        ("sockets", case.facts.sockets_unknown),
+        ("owner", owner),
+        ("reuseaddr_trial", reason(reuseaddr_trial)),
+        ("unprivileged_port_start", reason(&case.facts.unprivileged_from)),
+        ("capabilities", reason(&case.facts.can_bind_privileged)),
+        ("local_addresses", reason(&case.facts.locality)),
+        ("local_port_range", reason(&case.facts.ephemeral)),
+    ];
+    diagnosis.unknown = rows
+        .into_iter()
+        .filter_map(|(what, why)| Some(Missing { what, why: why? }))
+        .filter(|missing| missing.why != Why::NotAsked)
+        .take(diagnosis.unknown.capacity())
+        .collect();
+}
+
+fn reason<T>(fact: &Fact<T>) -> Option<Why> {
+    match fact {
+        Fact::Known(_) => None,
+        Fact::Unknown(why) => Some(*why),
+    }
+}

@@ -1,0 +1,117 @@
+//! Words for a diagnosis: who holds a port, how long it lasts, what helps.
+
+use core::fmt;
+
+use crate::cause::Cause;
+use crate::facts::{Fact, PortSocket, Process};
+use crate::record::{Certainty, Diagnosis, Fix, Holder};
+use crate::text::Text;
+
+use super::Case;
+
+/// Appends formatted text to a [`Text`], which takes whatever fits.
+macro_rules! say {
+    ($text:expr, $($format:tt)*) => {{
+        use core::fmt::Write;
+        let _ = write!($text, $($format)*);
+    }};
+}
+pub(super) use say;
+
+/// Sets what a detector found out.
+pub(super) fn found(diagnosis: &mut Diagnosis, cause: Cause, certainty: Certainty) {
+    diagnosis.cause = cause;
+    diagnosis.certainty = certainty;
+    diagnosis.summary.clear();
+}
+
+/// Adds something that helps, in words.
+pub(super) fn fix(diagnosis: &mut Diagnosis, say: fmt::Arguments<'_>) {
+    let mut text = Text::EMPTY;
+    say!(text, "{say}");
+    let _ = diagnosis.fixes.try_push(Fix { say: text, run: None });
+}
+
+/// Adds something that helps, in words and as a command.
+pub(super) fn fix_by(diagnosis: &mut Diagnosis, say: fmt::Arguments<'_>, run: fmt::Arguments<'_>) {
+    fix(diagnosis, say);
+    let mut text = Text::EMPTY;
+    say!(text, "{run}");
+    if let Some(fix) = diagnosis.fixes.last_mut() {
+        fix.run = Some(text);
+    }
+}
+
+/// Lists the sockets on the port as holders.
+pub(super) fn holders(case: &Case<'_>, diagnosis: &mut Diagnosis) {
+    diagnosis.holders_total = case.facts.sockets_total;
+    for socket in &case.facts.sockets {
+        let owner = socket.owner.known();
+        let unknown = match &socket.owner {
+            Fact::Unknown(why) if socket.inode.is_some() => Some(*why),
+            _ => None,
+        };
+        let _ = diagnosis.holders.try_push(Holder {
+            pid: owner.map(|o| o.pid),
+            program: owner.and_then(|o| o.program),
+            script: owner.and_then(|o| o.script),
+            uid: owner.and_then(|o| o.uid).or(socket.uid),
+            user: owner.and_then(|o| o.user),
+            state: socket.state,
+            address: Some(socket.local.clone()),
+            remote: socket.remote.clone(),
+            cookie: socket.cookie,
+            inode: socket.inode,
+            expires_ms: socket.expires_ms,
+            unknown,
+        });
+    }
+}
+
+/// A process for a sentence: `nginx (pid 812, user www-data)`.
+pub(super) struct Who<'a>(pub(super) &'a PortSocket);
+
+impl fmt::Display for Who<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.owner {
+            Fact::Known(process) => write!(f, "{}", Named(process)),
+            Fact::Unknown(why) => match self.0.uid {
+                Some(uid) => write!(f, "a process of user id {uid} ({})", why.phrase()),
+                None => f.write_str("no process"),
+            },
+        }
+    }
+}
+
+struct Named<'a>(&'a Process);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Process { pid, program, script, uid, user, .. } = self.0;
+        match program {
+            Some(program) => f.write_str(program.file_name())?,
+            None => f.write_str("a program whose name is not known")?,
+        }
+        if let Some(script) = script {
+            write!(f, " {script}")?;
+        }
+        match (user, uid) {
+            (Some(user), _) => write!(f, " (pid {pid}, user {user})"),
+            (None, Some(uid)) => write!(f, " (pid {pid}, user id {uid})"),
+            (None, None) => write!(f, " (pid {pid})"),
+        }
+    }
+}
+
+/// A time that a person waits: `850 ms`, `42 s`, `3 min`.
+pub(crate) struct Span(pub(crate) u64);
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            ms @ 0..1000 => write!(f, "{ms} ms"),
+            ms @ 1000..180_000 => write!(f, "{} s", ms.div_ceil(1000)),
+            ms => write!(f, "{} min", ms.div_ceil(60_000)),
+        }
+    }
+}
