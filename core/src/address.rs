@@ -4,8 +4,8 @@ use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 
 use arrayvec::ArrayVec;
-use serde::ser::{SerializeMap, Serializer};
 use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
 
 use crate::text::Text;
 
@@ -245,8 +245,16 @@ mod tests {
             (bytes(1, b"/run/a\0junk"), "/run/a", r#"{"path":"/run/a"}"#),
             (bytes(1, b"\0name"), "@name", r#"{"abstract":"name"}"#),
             (bytes(1, b""), "an address of family 1, 0 bytes", r#"{"family":1,"bytes":""}"#),
-            (bytes(2, &[1, 2]), "an address of family 2, 2 bytes", r#"{"family":2,"bytes":"0102"}"#),
-            (bytes(16, &[255]), "an address of family 16, 1 bytes", r#"{"family":16,"bytes":"ff"}"#),
+            (
+                bytes(2, &[1, 2]),
+                "an address of family 2, 2 bytes",
+                r#"{"family":2,"bytes":"0102"}"#,
+            ),
+            (
+                bytes(16, &[255]),
+                "an address of family 16, 1 bytes",
+                r#"{"family":16,"bytes":"ff"}"#,
+            ),
             (Vec::from([2]), "an address of family 2, 0 bytes", r#"{"family":2,"bytes":""}"#),
         ] {
             let address = Address::decode(&bytes, Families::LINUX).unwrap();

@@ -182,6 +182,17 @@ pub struct SocketOption {
     pub value: OptionValue,
 }
 
+impl SocketOption {
+    /// The value that SO_REUSEADDR is set to, if it is that option and the value was readable.
+    #[must_use]
+    pub fn sets_reuseaddr(&self) -> Option<bool> {
+        match (self.name, self.value) {
+            ("SO_REUSEADDR", OptionValue::Number(value)) => Some(value != 0),
+            _ => None,
+        }
+    }
+}
+
 /// The value of a socket option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -163,12 +163,8 @@ mod tests {
             (40, None, 100 * MS, 100 * MS, 100 * MS),
         ] {
             for now in [1 << 40, (1 << 40) + 1023] {
-                let at = next_call_at(
-                    now,
-                    waits,
-                    expiry.map(|e| now + e),
-                    deadline.saturating_add(now),
-                );
+                let at =
+                    next_call_at(now, waits, expiry.map(|e| now + e), deadline.saturating_add(now));
                 assert!((least..=most).contains(&(at - now)), "{waits}: {}", at - now);
             }
         }

@@ -23,7 +23,9 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
 fn absent(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     found(diagnosis, Cause::AddressNotLocal, Certainty::Certain);
     match &case.attempt.address {
-        Some(address) => say!(diagnosis.summary, "no interface of this machine has the address of {address}"),
+        Some(address) => {
+            say!(diagnosis.summary, "no interface of this machine has the address of {address}")
+        }
         None => say!(diagnosis.summary, "no interface of this machine has the address"),
     }
     diagnosis.reuseaddr_cures = Some(false);
@@ -36,7 +38,9 @@ fn absent(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     fix(diagnosis, format_args!("or 0.0.0.0 (IPv6: ::), which is every address of the machine"));
     fix(
         diagnosis,
-        format_args!("for an address that comes later (DHCP, a virtual IP): set IP_FREEBIND, or start after network-online.target"),
+        format_args!(
+            "for an address that comes later (DHCP, a virtual IP): set IP_FREEBIND, or start after network-online.target"
+        ),
     );
 }
 
@@ -49,5 +53,8 @@ fn tentative(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     say!(diagnosis.summary, ": duplicate address detection is not through yet");
     diagnosis.reuseaddr_cures = Some(false);
     diagnosis.retry_cures = Some(true);
-    fix(diagnosis, format_args!("start it again in a few seconds, or let bindshim-run --retry wait"));
+    fix(
+        diagnosis,
+        format_args!("start it again in a few seconds, or let bindshim-run --retry wait"),
+    );
 }

@@ -57,7 +57,11 @@ fn unknown(case: &Case<'_>, diagnosis: &mut Diagnosis) {
             "the kernel said {name}, but no socket on the port is to be seen now: it may be free again"
         ),
         (true, Some(why)) if why != Why::NotAsked => {
-            say!(diagnosis.summary, "the kernel said {name}; who has the port is unknown: {}", why.phrase());
+            say!(
+                diagnosis.summary,
+                "the kernel said {name}; who has the port is unknown: {}",
+                why.phrase()
+            );
         }
         _ => say!(
             diagnosis.summary,

@@ -152,7 +152,10 @@ fn own_process(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
     );
     diagnosis.reuseaddr_cures = Some(false);
     diagnosis.retry_cures = Some(false);
-    fix(diagnosis, format_args!("bind each address once; close the first socket before the second"));
+    fix(
+        diagnosis,
+        format_args!("bind each address once; close the first socket before the second"),
+    );
     fix(
         diagnosis,
         format_args!("look for an address that is configured twice, or 0.0.0.0 together with ::"),
@@ -227,7 +230,9 @@ fn udp(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
             Who(socket),
             socket.local
         ),
-        None => say!(diagnosis.summary, "{} already has the UDP port {}", Who(socket), socket.local),
+        None => {
+            say!(diagnosis.summary, "{} already has the UDP port {}", Who(socket), socket.local)
+        }
     }
     diagnosis.reuseaddr_cures = if socket.remote.is_some() { Some(false) } else { None };
     diagnosis.retry_cures = if socket.remote.is_some() { None } else { Some(false) };
@@ -297,7 +302,8 @@ fn waiting_cures(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     let slack_ms = EXPIRY_SLACK / 1_000_000;
     let last = case.facts.sockets.iter().map(|s| s.expires_ms.map(|ms| ms + slack_ms));
     // One without a timer of its own (retransmitting to a silent peer) has no known end.
-    diagnosis.retry_after_ms = last.clone().all(|ms| ms.is_some()).then(|| last.flatten().max()).flatten();
+    diagnosis.retry_after_ms =
+        last.clone().all(|ms| ms.is_some()).then(|| last.flatten().max()).flatten();
     diagnosis.retry_cures = Some(true);
     diagnosis.reuseaddr_cures =
         option_would_cure(case, case.facts.reuseaddr_trial.known().copied());
@@ -306,35 +312,42 @@ fn waiting_cures(case: &Case<'_>, diagnosis: &mut Diagnosis) {
         Some(ms) => say!(diagnosis.summary, "; the port is free in {}", Span(ms)),
         None => say!(diagnosis.summary, "; when they end is not known"),
     }
-    if diagnosis.reuseaddr_cures == Some(false) {
-        let also = if option_is_on { "it has" } else { "the new socket alone having" };
-        say!(
+    match diagnosis.reuseaddr_cures {
+        Some(false) if option_is_on => say!(
             diagnosis.summary,
-            "; {also} SO_REUSEADDR does not help, because the old one did not have it"
-        );
+            "; SO_REUSEADDR is on, but the old socket did not have it, so that it does not help"
+        ),
+        Some(false) => say!(
+            diagnosis.summary,
+            "; the old socket did not have SO_REUSEADDR, so that setting it now does not help"
+        ),
+        _ => {}
     }
     advise_patience(case, diagnosis);
 }
 
 fn advise_patience(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     match diagnosis.retry_after_ms {
-        Some(ms) => fix(
-            diagnosis,
-            format_args!("wait {}, or let bindshim-run --retry do that", Span(ms)),
-        ),
+        Some(ms) => {
+            fix(diagnosis, format_args!("wait {}, or let bindshim-run --retry do that", Span(ms)))
+        }
         None => fix(diagnosis, format_args!("wait, or let bindshim-run --retry do that")),
     }
     if let Some(port) = case.facts.sockets.first().and_then(|s| s.local.port()) {
         fix_by(
             diagnosis,
             format_args!("or end these connections now, as root"),
-            format_args!("ss -K state time-wait state fin-wait-1 state fin-wait-2 state closing state last-ack 'sport = :{port}'"),
+            format_args!(
+                "ss -K state time-wait state fin-wait-1 state fin-wait-2 state closing state last-ack 'sport = :{port}'"
+            ),
         );
     }
     if diagnosis.reuseaddr_cures == Some(true) {
         fix(
             diagnosis,
-            format_args!("or set SO_REUSEADDR before bind: bindshim-run --reuseaddr does, and it works right now"),
+            format_args!(
+                "or set SO_REUSEADDR before bind: bindshim-run --reuseaddr does, and it works right now"
+            ),
         );
     } else {
         fix(diagnosis, reuseaddr_advice());

@@ -32,7 +32,10 @@ fn bad_fd(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     }
     found(diagnosis, Cause::BadFd, Certainty::Certain);
     say!(diagnosis.summary, "descriptor {} is not open", case.attempt.fd);
-    fix(diagnosis, format_args!("check what socket() gave; it may have failed, or been closed since"));
+    fix(
+        diagnosis,
+        format_args!("check what socket() gave; it may have failed, or been closed since"),
+    );
     true
 }
 

@@ -36,6 +36,13 @@ pub enum Takes {
     Nothing,
     /// A value of this name.
     Value(&'static str),
+    /// A value of this name, which is one of `choices`.
+    Choice {
+        /// The value's name.
+        name: &'static str,
+        /// The values.
+        choices: &'static [&'static str],
+    },
     /// A value of this name, after `=`; where it is left out, `bare` is it.
     Maybe {
         /// The value's name.
@@ -94,8 +101,8 @@ pub static SETTINGS: [Setting; 8] = [
         takes: Takes::Value("FILE"),
         variable: "BINDSHIM_LOG",
         summary: "Append one JSON line per attempt to FILE",
-        details: "`-` is standard error; `unix:PATH` is a datagram socket. A file is made with \
-                  mode 0600 if it is missing. Any number of processes may share one.",
+        details: "A file is made with mode 0600 if it is missing; any number of processes may \
+                  share one. '-' is standard error, unix:PATH is a datagram socket.",
         default: "none",
         default_preloaded: "-",
         policy: false,
@@ -106,10 +113,10 @@ pub static SETTINGS: [Setting; 8] = [
         id: Id::Explain,
         long: Some("explain"),
         short: None,
-        takes: Takes::Value("WHEN"),
+        takes: Takes::Choice { name: "WHEN", choices: &["always", "failure", "never"] },
         variable: "BINDSHIM_EXPLAIN",
         summary: "Explain attempts on standard error: always, failure or never",
-        details: "`failure` also explains a success that is dangerous or surprising. The same \
+        details: "With failure it also explains a success that is dangerous or surprising. The same \
                   cause is explained once per process.",
         default: "failure",
         default_preloaded: "never",
