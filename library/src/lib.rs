@@ -1,4 +1,19 @@
-//! The library that is loaded into unmodified programs.
+//! The library that is loaded into unmodified programs: `libbindshim.so` and `bindshim.dll`.
+//!
+//! What it does is in the shim of its target; here is what only a whole library can have: its heap
+//! and its mark.
+
+#[cfg(target_os = "linux")]
+mod allocator;
+
+#[cfg(all(target_os = "linux", not(test)))]
+extern crate bindshim_shim_unix as _;
+#[cfg(all(windows, not(test)))]
+extern crate bindshim_shim_windows as _;
+
+#[cfg(target_os = "linux")]
+#[global_allocator]
+static HEAP: allocator::Mappings = allocator::Mappings;
 
 const MARK: &str = concat!("bindshim-library-version:", env!("CARGO_PKG_VERSION"), "\0");
 
