@@ -165,7 +165,7 @@ pub(crate) fn decimal<S: serde::Serializer>(
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     match number {
-        Some(number) => serializer.collect_str(number),
+        Some(number) => serializer.serialize_str(itoa::Buffer::new().format(*number)),
         None => serializer.serialize_none(),
     }
 }

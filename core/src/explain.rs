@@ -167,3 +167,104 @@ impl fmt::Display for What<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::Ipv4Addr;
+    use std::string::String;
+
+    use super::*;
+    use crate::address::Address;
+    use crate::attempt::{OptionValue, Outcome, SocketOption};
+    use crate::cause::Cause;
+    use crate::code::Code;
+    use crate::record::Identity;
+    use crate::text::Text;
+
+    const FAILED: Outcome = Err(Code::linux(98));
+
+    fn bind() -> Attempt {
+        Attempt {
+            address: Some(Address::V4 { ip: Ipv4Addr::UNSPECIFIED, port: 8080 }),
+            ..Attempt::new(Function::Bind, 6)
+        }
+    }
+
+    fn told(style: Style, attempt: &Attempt, outcome: Outcome, actions: &[Action]) -> String {
+        let identity = Identity {
+            host: Text::from("web-3"),
+            start: None,
+            program: Some(Text::from("/usr/sbin/nginx")),
+            script: None,
+        };
+        let envelope = Envelope {
+            unix_ns: 0,
+            mono_ns: 0,
+            run: None,
+            seq: 1,
+            dropped: 0,
+            pid: 4312,
+            tid: 4312,
+            ppid: 1,
+            uid: 0,
+            identity: &identity,
+        };
+        let mut diagnosis = Diagnosis { cause: Cause::TimeWait, ..Diagnosis::NONE };
+        diagnosis.summary.push_bytes(b"the port is free in 43 s");
+        for (say, run) in [("wait", None), ("stop it", Some("kill 9")), ("c", None), ("d", None)] {
+            diagnosis.fixes.push(Fix { say: Text::from(say), run: run.map(Text::from) });
+        }
+        let event = Event {
+            attempt,
+            outcome,
+            warning: false,
+            duration_us: 3,
+            diagnosis_us: Some(61),
+            attempts: 1 + actions.len() as u32,
+            waited_ms: 1500,
+            actions,
+            diagnosis: Some(&diagnosis),
+        };
+        let mut text = String::new();
+        explain(&mut text, style, &envelope, &event).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_failure_is_one_block() {
+        assert_eq!(
+            told(Style::Plain, &bind(), FAILED, &[]),
+            "bindshim: nginx (pid 4312): bind to 0.0.0.0:8080 failed: Address already in use \
+             (EADDRINUSE, 98)\n  the port is free in 43 s [time_wait]\n  - wait\n  - stop it: kill \
+             9\n  - c\n  - d\n"
+        );
+    }
+
+    #[test]
+    fn the_longest_block_has_eight_lines() {
+        let all =
+            [Action::SetReuseaddr { checked: true, undone: true }, Action::Retried { times: 3 }];
+        assert_eq!(told(Style::Colour, &bind(), FAILED, &all).lines().count(), 8);
+    }
+
+    #[test]
+    fn colour_is_for_terminals_only() {
+        assert!(!told(Style::Plain, &bind(), FAILED, &[]).contains('\x1b'));
+        assert!(told(Style::Colour, &bind(), FAILED, &[]).contains("\x1b[1;31mfailed\x1b[0m"));
+    }
+
+    #[test]
+    fn a_success_is_one_line() {
+        assert_eq!(
+            told(Style::Plain, &bind(), Ok(()), &[Action::Retried { times: 1 }]),
+            "bindshim: nginx (pid 4312): bind to 0.0.0.0:8080 worked after 2 s\n"
+        );
+        let value = OptionValue::Number(1);
+        let option = SocketOption { level: "SOL_SOCKET", name: "SO_REUSEADDR", value };
+        let set = Attempt { option: Some(option), ..Attempt::new(Function::Setsockopt, 6) };
+        assert_eq!(
+            told(Style::Plain, &set, Ok(()), &[]),
+            "bindshim: nginx (pid 4312): setsockopt SO_REUSEADDR worked\n"
+        );
+    }
+}

@@ -240,7 +240,7 @@ impl Cut {
     pub fn apply(self, diagnosis: &mut Diagnosis) {
         if self >= Self::Programs {
             for program in diagnosis.holders.iter_mut().filter_map(|h| h.program.as_mut()) {
-                program.keep_last(128);
+                *program = Text::from(program.last(128));
             }
         }
         if self >= Self::Fixes {
@@ -286,9 +286,9 @@ pub struct AttemptLine<'a> {
     /// Start of the process in clock ticks since boot.
     start: Option<u64>,
     /// The file that the process runs.
-    program: Option<Text<256>>,
+    program: Option<&'a str>,
     /// What an interpreter runs: a file's last name, or the -m or -jar name.
-    script: Option<Text<64>>,
+    script: Option<&'a str>,
     /// The call.
     call: Function,
     /// The descriptor.
@@ -369,12 +369,7 @@ impl<'a> AttemptLine<'a> {
     #[must_use]
     pub fn new(envelope: &Envelope<'a>, event: &Event<'a>, cut: Cut) -> Self {
         let Identity { host, start, program, script } = envelope.identity;
-        let mut program = *program;
-        if cut >= Cut::Programs
-            && let Some(program) = &mut program
-        {
-            program.keep_last(128);
-        }
+        let kept = if cut >= Cut::Programs { 128 } else { usize::MAX };
         let attempt = event.attempt;
         Self {
             v: VERSION,
@@ -390,8 +385,8 @@ impl<'a> AttemptLine<'a> {
             ppid: envelope.ppid,
             uid: envelope.uid,
             start: *start,
-            program,
-            script: *script,
+            program: program.as_ref().map(|program| program.last(kept)),
+            script: script.as_ref().map(Text::as_str),
             call: attempt.call,
             fd: attempt.fd,
             socket: attempt.socket,
@@ -444,9 +439,9 @@ pub struct NoticeLine<'a> {
     /// Start of the process in clock ticks since boot.
     start: Option<u64>,
     /// The file that the process runs.
-    program: Option<Text<256>>,
+    program: Option<&'a str>,
     /// What an interpreter runs.
-    script: Option<Text<64>>,
+    script: Option<&'a str>,
     /// What it is about: `bad_setting`, `version_mismatch`.
     code: &'static str,
     /// A sentence for a person.
@@ -472,8 +467,8 @@ impl<'a> NoticeLine<'a> {
             ppid: envelope.ppid,
             uid: envelope.uid,
             start: *start,
-            program: *program,
-            script: *script,
+            program: program.as_ref().map(Text::as_str),
+            script: script.as_ref().map(Text::as_str),
             code,
             message,
         }

@@ -59,15 +59,15 @@ impl<const N: usize> Text<N> {
         self.0.clear();
     }
 
-    /// Keeps only the last `bytes` bytes (fewer, where a character would be split).
-    pub fn keep_last(&mut self, bytes: usize) {
-        let text = *self;
-        let mut start = text.as_str().len().saturating_sub(bytes);
-        while !text.as_str().is_char_boundary(start) {
+    /// The last `bytes` bytes (fewer, where a character would be split).
+    #[must_use]
+    pub fn last(&self, bytes: usize) -> &str {
+        let text = self.as_str();
+        let mut start = text.len().saturating_sub(bytes);
+        while !text.is_char_boundary(start) {
             start += 1;
         }
-        self.0.clear();
-        self.push_printable(&text.as_str()[start..]);
+        &text[start..]
     }
 
     fn push_printable(&mut self, text: &str) {
@@ -151,8 +151,7 @@ mod tests {
     fn what_does_not_fit_is_cut_at_a_character() {
         assert_eq!(Text::<4>::from("abcdef").as_str(), "abcd");
         assert_eq!(Text::<4>::from("abc\u{e9}").as_str(), "abc");
-        let mut text = Text::<16>::from("/a/\u{e9}/bc");
-        text.keep_last(4);
-        assert_eq!(text.as_str(), "/bc");
+        assert_eq!(Text::<16>::from("/a/\u{e9}/bc").last(4), "/bc");
+        assert_eq!(Text::<16>::from("abc").last(9), "abc");
     }
 }

@@ -1,1 +1,16 @@
-//! (in the making)
+//! The hooks of libbindshim.so: between a program's call and libc's.
+//!
+//! Empty off Linux.
+
+#[cfg(target_os = "linux")]
+mod driver;
+#[cfg(target_os = "linux")]
+mod errno;
+#[cfg(target_os = "linux")]
+mod fault;
+#[cfg(target_os = "linux")]
+pub mod hooks;
+#[cfg(target_os = "linux")]
+mod next;
+#[cfg(target_os = "linux")]
+mod start;

@@ -1,0 +1,374 @@
+//! What we keep while we live in a program: its settings, its log, its name, its count of lines.
+//!
+//! One mapping is made at the start and inherited by forked children; a second one is wiped on
+//! fork, and holds what belongs to one process alone. There is no lock: whoever comes first makes
+//! a thing, and whoever comes at the same time throws its own away.
+
+use core::fmt::{self, Write};
+use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
+
+use bindshim_core::attempt::Attempt;
+use bindshim_core::engine::Engine;
+use bindshim_core::explain::{self, Style};
+use bindshim_core::options::{Explain, LogTarget, Settings};
+use bindshim_core::policy::Policy;
+use bindshim_core::record::{
+    AttemptLine, Cut, Diagnosis, Envelope, Event, Identity, MAX_LINE, NoticeLine,
+};
+use rustix::process::{Pid, geteuid, getpid, getppid};
+use rustix::thread::gettid;
+
+use super::cleared::Cleared;
+use super::clock;
+use super::identity;
+use super::line::Line;
+use super::log::{Log, StandardError};
+use super::memory::{self, Mapped, Zeroed};
+use super::pool::Pool;
+use super::start;
+
+/// How many failures are explained in full; further ones are counted.
+const MAX_BLOCKS: usize = 5;
+
+/// Our side of a program.
+pub struct Guest {
+    settings: Settings,
+    log: Log,
+    standard_error: StandardError,
+    /// Sockets on which the program itself switched SO_REUSEADDR off.
+    pub cleared: Cleared,
+    own: &'static OwnProcess,
+}
+
+/// What belongs to one process: zero at its start, and in a forked child again.
+struct OwnProcess {
+    pid: AtomicU32,
+    seq: AtomicU64,
+    dropped: AtomicU64,
+    identity: AtomicPtr<Identity>,
+    explained: [AtomicU64; MAX_BLOCKS],
+    unexplained: AtomicU64,
+    pool: Pool,
+}
+
+// SAFETY: zero is no pid, no line, no name (a null pointer), and an empty pool.
+unsafe impl Zeroed for OwnProcess {}
+
+/// Which thread of which process makes an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Caller {
+    /// Process id.
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Whether it is a child that shares our memory with its parent (`vfork(2)`), and must leave
+    /// no trace in it. On kernels before 4.14 every forked child counts as one.
+    pub shares_memory: bool,
+}
+
+impl Guest {
+    /// Moves in: reads the settings from the environment and opens the log. `None` where there is
+    /// no memory.
+    #[must_use]
+    pub fn move_in() -> Option<&'static Self> {
+        let own = memory::map_wiped_on_fork::<OwnProcess>()?;
+        let guest = memory::keep(Self {
+            settings: start::settings(),
+            log: Log::new(),
+            standard_error: StandardError::new(),
+            cleared: Cleared::new(),
+            own,
+        })?;
+        if guest.is_active() {
+            guest.standard_error.remember();
+            guest.log.open(&guest.settings.log);
+            start::complain(guest);
+        }
+        Some(guest)
+    }
+
+    /// Whether to do anything in this program.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        !self.settings.disabled
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What may be changed in a call of `caller`: a child that shares its parent's memory must not
+    /// be kept waiting, because its parent waits for it.
+    #[must_use]
+    pub fn policy(&self, caller: Caller) -> Policy {
+        let retry_ns = self.settings.retry_ns.filter(|_| !caller.shares_memory);
+        Policy { reuseaddr: self.settings.reuseaddr, retry_ns }
+    }
+
+    /// Whether an attempt with this outcome is told to anybody.
+    #[must_use]
+    pub fn is_told(&self, failed: bool) -> bool {
+        self.settings.log != LogTarget::None || self.is_explained(failed)
+    }
+
+    fn is_explained(&self, failed: bool) -> bool {
+        match self.settings.explain {
+            Explain::Always => true,
+            Explain::Failure => failed,
+            Explain::Never => false,
+        }
+    }
+
+    /// Who is calling. The process id is remembered, and known to be right where the thread id is
+    /// the same number; in other threads the kernel is asked.
+    #[must_use]
+    pub fn caller(&self) -> Caller {
+        let tid = number(gettid());
+        let known = self.own.pid.load(Ordering::Relaxed);
+        if known == tid {
+            return Caller { pid: tid, tid, shares_memory: false };
+        }
+        let pid = number(getpid());
+        let first = known == 0
+            && self.own.pid.compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed).is_ok();
+        Caller { pid, tid, shares_memory: !first && self.own.pid.load(Ordering::Relaxed) != pid }
+    }
+
+    /// Tells an attempt: one line in the log, and where it is wanted a block for a person.
+    pub fn tell(
+        &self,
+        caller: Caller,
+        engine: &Engine,
+        attempt: &Attempt,
+        diagnosis: Option<&mut Diagnosis>,
+    ) {
+        let Some(mut buffer) = self.own.pool.claim(caller.tid) else {
+            self.lose(caller);
+            return;
+        };
+        let failed = engine.event(attempt, None).outcome.is_err();
+        if self.is_explained(failed) {
+            let event = engine.event(attempt, diagnosis.as_deref());
+            self.explain(caller, &event, buffer.bytes());
+        }
+        if self.settings.log != LogTarget::None {
+            self.write_line(caller, |envelope| {
+                let mut line = Line::new(buffer.bytes());
+                put_attempt(&mut line, envelope, engine, attempt, diagnosis)
+                    && self.log.write(&self.standard_error, line.as_bytes(), envelope.mono_ns)
+            });
+        }
+    }
+
+    /// Writes a notice: something about ourselves that the reader of the log must know.
+    pub fn notice(&self, code: &'static str, message: &str) {
+        let caller = self.caller();
+        let Some(mut buffer) = self.own.pool.claim(caller.tid) else { return };
+        self.write_line(caller, |envelope| {
+            let mut line = Line::new(buffer.bytes());
+            line.put(&NoticeLine::new(envelope, code, message))
+                && self.log.write(&self.standard_error, line.as_bytes(), envelope.mono_ns)
+        });
+    }
+
+    /// Announces a wait on standard error, where explanations are on.
+    pub fn announce_wait(&self, caller: Caller, event: &Event<'_>, longest_ms: u64) {
+        if self.settings.explain == Explain::Never {
+            return;
+        }
+        if let Some(mut buffer) = self.own.pool.claim(caller.tid) {
+            self.say(caller, buffer.bytes(), |out, style, envelope| {
+                explain::announce_wait(out, style, envelope, event, longest_ms)
+            });
+        }
+    }
+
+    fn write_line(&self, caller: Caller, write: impl FnOnce(&Envelope<'_>) -> bool) {
+        let own = self.own;
+        let (seq, dropped) = if caller.shares_memory {
+            (0, 0)
+        } else {
+            (own.seq.fetch_add(1, Ordering::Relaxed) + 1, own.dropped.swap(0, Ordering::Relaxed))
+        };
+        let written = self.with_envelope(caller, seq, dropped, write);
+        if !written && !caller.shares_memory {
+            own.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
+        }
+    }
+
+    fn lose(&self, caller: Caller) {
+        if !caller.shares_memory {
+            self.own.seq.fetch_add(1, Ordering::Relaxed);
+            self.own.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn with_envelope<T>(
+        &self,
+        caller: Caller,
+        seq: u64,
+        dropped: u64,
+        use_it: impl FnOnce(&Envelope<'_>) -> T,
+    ) -> T {
+        // A child that shares its parent's memory has a name of its own, and keeps it nowhere.
+        let passing;
+        let identity = if caller.shares_memory {
+            passing = new_identity(caller.pid);
+            passing.as_deref()
+        } else {
+            self.identity(caller.pid)
+        };
+        use_it(&Envelope {
+            unix_ns: clock::unix_ns(),
+            mono_ns: clock::monotonic_ns(),
+            run: self.settings.run.as_ref().map(|run| run.as_str()),
+            seq,
+            dropped,
+            pid: caller.pid,
+            tid: caller.tid,
+            ppid: getppid().map_or(0, number),
+            uid: geteuid().as_raw(),
+            identity: identity.unwrap_or(&identity::NOBODY),
+        })
+    }
+
+    /// The name of this process, found out at its first line.
+    fn identity(&self, pid: u32) -> Option<&Identity> {
+        let known = self.own.identity.load(Ordering::Acquire);
+        // SAFETY: only pointers to mappings that are never unmapped are stored.
+        if let Some(identity) = unsafe { known.as_ref() } {
+            return Some(identity);
+        }
+        let fresh = new_identity(pid)?;
+        let place = ptr::from_ref(&*fresh).cast_mut();
+        let first = self.own.identity.compare_exchange(
+            ptr::null_mut(),
+            place,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        );
+        match first {
+            Ok(_) => Some(fresh.leak()),
+            // SAFETY: as above.
+            Err(theirs) => unsafe { theirs.as_ref() },
+        }
+    }
+
+    fn explain(&self, caller: Caller, event: &Event<'_>, bytes: &mut [u8; MAX_LINE]) {
+        if event.outcome.is_ok() {
+            self.say(caller, bytes, |out, style, envelope| {
+                explain::explain(out, style, envelope, event)
+            });
+            return;
+        }
+        match self.place_of_block(caller, event) {
+            Block::Known => {}
+            Block::New => self.say(caller, bytes, |out, style, envelope| {
+                explain::explain(out, style, envelope, event)
+            }),
+            Block::TooMany(failures) => {
+                if failures.is_power_of_two() {
+                    self.say(caller, bytes, |out, style, envelope| {
+                        let total = failures + MAX_BLOCKS as u64;
+                        explain::count_only(out, style, envelope, total)
+                    });
+                }
+            }
+        }
+    }
+
+    fn place_of_block(&self, caller: Caller, event: &Event<'_>) -> Block {
+        if caller.shares_memory {
+            return Block::New;
+        }
+        let key = explanation_key(event);
+        for place in &self.own.explained {
+            match place.compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return Block::New,
+                Err(there) if there == key => return Block::Known,
+                Err(_) => {}
+            }
+        }
+        Block::TooMany(self.own.unexplained.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    fn say(
+        &self,
+        caller: Caller,
+        bytes: &mut [u8; MAX_LINE],
+        write: impl FnOnce(&mut Line<'_>, Style, &Envelope<'_>) -> fmt::Result,
+    ) {
+        let style =
+            if self.standard_error.is_terminal() { Style::Colour } else { Style::Plain };
+        let mut text = Line::new(bytes);
+        // A `Line` takes whatever is written.
+        let _ = self.with_envelope(caller, 0, 0, |envelope| write(&mut text, style, envelope));
+        self.standard_error.write(text.as_bytes());
+    }
+}
+
+/// What becomes of an explanation.
+enum Block {
+    /// The same was explained before.
+    Known,
+    /// It is new.
+    New,
+    /// It is new, but there were too many; this is the number of those that had no room.
+    TooMany(u64),
+}
+
+/// The same cause, port and holder give the same number, which is not 0.
+fn explanation_key(event: &Event<'_>) -> u64 {
+    let mut key = Fnv(0xcbf2_9ce4_8422_2325);
+    let holder = event.diagnosis.and_then(|d| d.holders.first()).and_then(|h| h.pid);
+    let cause = event.diagnosis.map_or("", |d| d.cause.name());
+    let code = event.outcome.err().map_or(0, |code| code.number);
+    // A `Fnv` takes whatever is written.
+    let _ = match &event.attempt.address {
+        Some(address) => write!(key, "{cause} {code} {holder:?} {address}"),
+        None => write!(key, "{cause} {code} {holder:?}"),
+    };
+    key.0 | 1
+}
+
+/// The hash of Fowler, Noll and Vo (FNV-1a, 64 bits).
+struct Fnv(u64);
+
+impl Write for Fnv {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Ok(())
+    }
+}
+
+/// Puts the record of an attempt in `line`, cut as far as it must be; says whether it fits.
+fn put_attempt(
+    line: &mut Line<'_>,
+    envelope: &Envelope<'_>,
+    engine: &Engine,
+    attempt: &Attempt,
+    mut diagnosis: Option<&mut Diagnosis>,
+) -> bool {
+    Cut::STEPS.into_iter().any(|cut| {
+        if let Some(diagnosis) = diagnosis.as_deref_mut() {
+            cut.apply(diagnosis);
+        }
+        let event = engine.event(attempt, diagnosis.as_deref());
+        line.put(&AttemptLine::new(envelope, &event, cut))
+    })
+}
+
+fn new_identity(pid: u32) -> Option<Mapped<Identity>> {
+    let mut identity = Mapped::copy_of(&identity::NOBODY)?;
+    identity::find(pid, &mut identity);
+    Some(identity)
+}
+
+fn number(pid: Pid) -> u32 {
+    pid.as_raw_nonzero().get().unsigned_abs()
+}

@@ -1,0 +1,221 @@
+//! What the kernel says of a program's socket, and the options that decide a bind.
+
+use std::os::fd::BorrowedFd;
+
+use bindshim_core::address::{Address, Families, MAX_LENGTH};
+use bindshim_core::attempt::{
+    Attempt, Family, Function, OptionValue, Protocol, Socket, SocketOption, SocketType,
+};
+use bindshim_core::text::Text;
+use rustix::net::{AddressFamily, SocketAddrAny, getsockname, sockopt};
+
+use super::memory;
+
+/// `sizeof(struct sockaddr_in6)`, bytes.
+const LONGEST_INET: usize = 28;
+
+/// A descriptor of the program's, borrowed for the time of its call; `None` for a negative number.
+#[must_use]
+pub fn borrow<'fd>(fd: i32) -> Option<BorrowedFd<'fd>> {
+    // SAFETY: the number is only handed to system calls that fail on a closed descriptor; the
+    // program keeps it open while its own call on it is under way, and whatever it is, it is not
+    // closed or changed here.
+    (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+}
+
+/// Reads the facts of the socket of `attempt` from the kernel: cookie, family, type, protocol and
+/// the options that decide conflicts. Each one that the kernel does not give stays `None`.
+pub fn describe(fd: BorrowedFd<'_>, address: Option<&Address>) -> Socket {
+    let protocol = sockopt::socket_protocol(fd);
+    let family = match address {
+        Some(Address::V4 { .. }) => Some(Family::Inet),
+        Some(Address::V6 { .. }) => Some(Family::Inet6),
+        _ => sockopt::socket_domain(fd).ok().map(family),
+    };
+    let protocol = protocol.ok().flatten().map(|p| protocol_of(p.as_raw().get()));
+    let kind = match protocol {
+        Some(Protocol::Tcp | Protocol::Mptcp) => Some(SocketType::Stream),
+        Some(Protocol::Udp) => Some(SocketType::Datagram),
+        _ => sockopt::socket_type(fd).ok().map(|kind| type_of(kind.as_raw())),
+    };
+    Socket {
+        cookie: sockopt::socket_cookie(fd).ok(),
+        family,
+        kind,
+        protocol,
+        reuseaddr: sockopt::socket_reuseaddr(fd).ok(),
+        reuseport: sockopt::socket_reuseport(fd).ok(),
+        v6only: match family {
+            Some(Family::Inet6) => sockopt::ipv6_v6only(fd).ok(),
+            _ => None,
+        },
+    }
+}
+
+fn family(family: AddressFamily) -> Family {
+    match family {
+        AddressFamily::INET => Family::Inet,
+        AddressFamily::INET6 => Family::Inet6,
+        AddressFamily::UNIX => Family::Unix,
+        other => Family::Other(other.as_raw()),
+    }
+}
+
+fn type_of(kind: u32) -> SocketType {
+    match kind.cast_signed() {
+        libc::SOCK_STREAM => SocketType::Stream,
+        libc::SOCK_DGRAM => SocketType::Datagram,
+        libc::SOCK_SEQPACKET => SocketType::SeqPacket,
+        libc::SOCK_RAW => SocketType::Raw,
+        other => SocketType::Other(u16::try_from(other).unwrap_or(u16::MAX)),
+    }
+}
+
+fn protocol_of(protocol: u32) -> Protocol {
+    match protocol.cast_signed() {
+        libc::IPPROTO_TCP => Protocol::Tcp,
+        libc::IPPROTO_UDP => Protocol::Udp,
+        libc::IPPROTO_MPTCP => Protocol::Mptcp,
+        other => Protocol::Other(u16::try_from(other).unwrap_or(u16::MAX)),
+    }
+}
+
+/// Where the socket is (`getsockname`); `None` where the kernel does not say.
+#[must_use]
+pub fn local_address(fd: BorrowedFd<'_>) -> Option<Address> {
+    decode(&getsockname(fd).ok()?)
+}
+
+fn decode(address: &SocketAddrAny) -> Option<Address> {
+    // SAFETY: `as_ptr` and `addr_len` delimit the bytes that the kernel wrote into `address`.
+    let bytes = unsafe {
+        core::slice::from_raw_parts(address.as_ptr().cast::<u8>(), address.addr_len() as usize)
+    };
+    Address::decode(bytes, Families::LINUX)
+}
+
+/// An address that a program passed: where it is, and how long the program said that it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Given {
+    /// The pointer.
+    pub address: *const u8,
+    /// The length, as passed: `socklen_t` is unsigned in C and signed in the kernel.
+    pub length: u32,
+}
+
+impl Given {
+    /// Decodes it into `attempt`, if it is memory that can be read. Where `proven`, the kernel has
+    /// just read it. May set `errno`.
+    pub fn read_into(self, proven: bool, attempt: &mut Attempt) {
+        attempt.address_length = Some(i64::from(self.length.cast_signed()));
+        let length = match self.length as usize {
+            length @ 0..=MAX_LENGTH => length,
+            // The kernel refuses such a length unseen; any address that is meant fits in this.
+            _ => LONGEST_INET,
+        };
+        if self.address.is_null() || !(proven || memory::is_readable(self.address, length.max(2))) {
+            return;
+        }
+        let mut copy = [0; MAX_LENGTH];
+        let bytes = &mut copy[..length];
+        // SAFETY: the kernel found these bytes readable, in the call or in the probe.
+        unsafe { core::ptr::copy_nonoverlapping(self.address, bytes.as_mut_ptr(), length) };
+        attempt.address = Address::decode(bytes, Families::LINUX);
+    }
+}
+
+/// Sets SO_REUSEADDR (socket(7)); says whether the kernel took it.
+#[must_use]
+pub fn set_reuseaddr(fd: i32, on: bool) -> bool {
+    borrow(fd).is_some_and(|fd| sockopt::set_socket_reuseaddr(fd, on).is_ok())
+}
+
+/// Fills in what a success shows: where the socket is, if it is not where it was asked to be.
+pub fn read_actual(fd: BorrowedFd<'_>, attempt: &mut Attempt) {
+    if attempt.call == Function::Bind {
+        let actual = local_address(fd);
+        if actual.is_some() && actual != attempt.address {
+            attempt.actual = actual;
+        }
+    }
+}
+
+/// Options that decide whether a bind conflicts: level, number, their names.
+/// (include/uapi/asm-generic/socket.h, include/uapi/linux/in.h, in6.h)
+const OPTIONS: &[(i32, i32, &str, &str)] = &[
+    (libc::SOL_SOCKET, libc::SO_REUSEADDR, "SOL_SOCKET", "SO_REUSEADDR"),
+    (libc::SOL_SOCKET, libc::SO_REUSEPORT, "SOL_SOCKET", "SO_REUSEPORT"),
+    (libc::SOL_SOCKET, libc::SO_BINDTODEVICE, "SOL_SOCKET", "SO_BINDTODEVICE"),
+    (libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, "SOL_SOCKET", "SO_BINDTOIFINDEX"),
+    (libc::IPPROTO_IP, libc::IP_FREEBIND, "IPPROTO_IP", "IP_FREEBIND"),
+    (libc::IPPROTO_IP, libc::IP_TRANSPARENT, "IPPROTO_IP", "IP_TRANSPARENT"),
+    (libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, "IPPROTO_IP", "IP_BIND_ADDRESS_NO_PORT"),
+    (libc::IPPROTO_IP, 51, "IPPROTO_IP", "IP_LOCAL_PORT_RANGE"),
+    (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, "IPPROTO_IPV6", "IPV6_V6ONLY"),
+    (libc::IPPROTO_IPV6, 75, "IPPROTO_IPV6", "IPV6_TRANSPARENT"),
+    (libc::IPPROTO_IPV6, 78, "IPPROTO_IPV6", "IPV6_FREEBIND"),
+];
+
+/// The names of an option's level and of the option, if it decides binds.
+#[must_use]
+pub fn deciding_option(level: i32, option: i32) -> Option<(&'static str, &'static str)> {
+    OPTIONS.iter().find(|row| (row.0, row.1) == (level, option)).map(|row| (row.2, row.3))
+}
+
+/// Reads an option that a program passed. Where `proven`, the kernel has just read it. May set
+/// `errno`.
+#[must_use]
+pub fn read_option(
+    (level, name): (&'static str, &'static str),
+    given: Given,
+    proven: bool,
+) -> SocketOption {
+    let mut bytes = [0; 16];
+    let length = (given.length as usize).min(bytes.len());
+    // The probe finds eight bytes readable, which hold every number.
+    let readable = !given.address.is_null()
+        && given.length <= i32::MAX.cast_unsigned()
+        && (proven || memory::is_readable(given.address, length.max(8)));
+    if readable {
+        // SAFETY: the kernel found these bytes readable, in the call or in the probe.
+        unsafe { core::ptr::copy_nonoverlapping(given.address, bytes.as_mut_ptr(), length) };
+    }
+    let value = match (&bytes[..length], name) {
+        _ if !readable => OptionValue::Unreadable,
+        (device, "SO_BINDTODEVICE") => {
+            OptionValue::Name(Text::from_bytes(device.split(|b| *b == 0).next().unwrap_or_default()))
+        }
+        ([a, b, c, d, ..], _) => OptionValue::Number(i32::from_ne_bytes([*a, *b, *c, *d]).into()),
+        ([a, ..], _) => OptionValue::Number((*a).into()),
+        ([], _) => OptionValue::Unreadable,
+    };
+    SocketOption { level, name, value }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn option_values_are_read_as_the_kernel_reads_them() {
+        let device = *b"eth0\0\0\0\0";
+        let number = 1i32.to_ne_bytes();
+        let given = |bytes: &[u8]| Given { address: bytes.as_ptr(), length: bytes.len() as u32 };
+        let option = |name, given| read_option(("SOL_SOCKET", name), given, true).value;
+        assert_eq!(option("SO_BINDTODEVICE", given(&device)), OptionValue::Name("eth0".into()));
+        assert_eq!(option("SO_REUSEADDR", given(&number)), OptionValue::Number(1));
+        assert_eq!(option("IP_FREEBIND", given(&number[..1])), OptionValue::Number(1));
+        let null = Given { address: core::ptr::null(), length: 4 };
+        assert_eq!(option("SO_REUSEADDR", null), OptionValue::Unreadable);
+    }
+
+    #[test]
+    fn other_options_do_not_concern_us() {
+        assert_eq!(
+            deciding_option(libc::SOL_SOCKET, libc::SO_REUSEADDR),
+            Some(("SOL_SOCKET", "SO_REUSEADDR"))
+        );
+        assert_eq!(deciding_option(libc::IPPROTO_TCP, libc::TCP_NODELAY), None);
+        assert_eq!(deciding_option(libc::SOL_SOCKET, libc::SO_KEEPALIVE), None);
+    }
+}

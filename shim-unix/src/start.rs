@@ -1,0 +1,38 @@
+//! The start: normally as a constructor before `main`, or in the first hook that another
+//! library's constructor calls before.
+
+use bindshim_host::linux::guest::Guest;
+use once_cell::race::OnceRef;
+
+use crate::{errno, next};
+
+static GUEST: OnceRef<'static, Guest> = OnceRef::new();
+
+/// Our side of this program; `None` where we are to do nothing in it.
+pub(crate) fn guest() -> Option<&'static Guest> {
+    let guest = match GUEST.get() {
+        Some(guest) => guest,
+        None => GUEST.get_or_try_init(|| Guest::move_in().ok_or(())).ok()?,
+    };
+    guest.is_active().then_some(guest)
+}
+
+/// Moves in before `main`. A panic changes nothing: a hook then tries again, or passes calls on.
+extern "C" fn constructor() {
+    let before = errno::get();
+    // Ours is a copy of std of our own: this hook is not the program's, and says nothing on the
+    // program's standard error.
+    let _ = std::panic::catch_unwind(|| {
+        std::panic::set_hook(Box::new(|_| {}));
+        next::find_all();
+        guest();
+    });
+    errno::set(before);
+}
+
+/// The dynamic linker calls what it finds in this section (System V ABI, "Initialization and
+/// Termination Functions"); musl gives no arguments.
+#[used]
+// SAFETY: the section holds pointers to functions of no arguments, as this one is.
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCTOR: extern "C" fn() = constructor;
