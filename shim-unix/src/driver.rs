@@ -221,7 +221,7 @@ impl Driver {
     }
 
     fn ask(&mut self) -> Answer<'_> {
-        if !self.guest.is_told(true) && !self.guest.settings().has_policy() {
+        if !self.guest.is_told(self.attempt.call, true) && !self.guest.settings().has_policy() {
             return Answer::NoFacts;
         }
         let began_ns = clock::monotonic_ns();
@@ -255,7 +255,7 @@ impl Driver {
 
     fn emit(&mut self, engine: &Engine) {
         let failed = self.failure.is_some();
-        if !self.guest.is_told(failed) {
+        if !self.guest.is_told(self.attempt.call, failed) {
             return;
         }
         match (failed, &self.findings) {

@@ -9,7 +9,7 @@ mod errno;
 #[cfg(target_os = "linux")]
 mod fault;
 #[cfg(target_os = "linux")]
-pub mod hooks;
+mod hooks;
 #[cfg(target_os = "linux")]
 mod next;
 #[cfg(target_os = "linux")]

@@ -11,8 +11,11 @@ use super::tell::{Span, Who, fix, fix_by, found, say};
 /// Tells one kind of holder: the case, all sockets on the port, the diagnosis.
 type Teller = fn(&Case<'_>, &PortSocket, &mut Diagnosis);
 
+/// Whether a socket is of one kind.
+type Fits = fn(&PortSocket) -> bool;
+
 /// Who holds a port, in order of precedence: the first row that fits a socket names the cause.
-const KINDS: &[(fn(&PortSocket) -> bool, Teller)] = &[
+const KINDS: &[(Fits, Teller)] = &[
     (is_own, own_process),
     (is_exiting, exiting),
     (is_same_program, same_program),
@@ -291,7 +294,7 @@ fn time_wait(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
     waiting_cures(case, diagnosis);
 }
 
-fn count(case: &Case<'_>, fits: fn(&PortSocket) -> bool) -> u32 {
+fn count(case: &Case<'_>, fits: Fits) -> u32 {
     let listed = case.facts.sockets.iter().filter(|s| fits(s)).count() as u32;
     // What is not listed is of the least telling kind, which is this one.
     listed + case.facts.sockets_total.saturating_sub(case.facts.sockets.len() as u32)

@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
-use bindshim_core::attempt::Attempt;
+use bindshim_core::attempt::{Attempt, Function};
 use bindshim_core::engine::Engine;
 use bindshim_core::explain::{self, Style};
 use bindshim_core::options::{Explain, LogTarget, Settings};
@@ -110,14 +110,16 @@ impl Guest {
 
     /// Whether an attempt with this outcome is told to anybody.
     #[must_use]
-    pub fn is_told(&self, failed: bool) -> bool {
-        self.settings.log != LogTarget::None || self.is_explained(failed)
+    pub fn is_told(&self, call: Function, failed: bool) -> bool {
+        self.settings.log != LogTarget::None || self.is_explained(call, failed)
     }
 
-    fn is_explained(&self, failed: bool) -> bool {
+    /// Many programs try an option that the socket may not have, and go on: a failed setsockopt is
+    /// explained only to those who want to hear everything.
+    fn is_explained(&self, call: Function, failed: bool) -> bool {
         match self.settings.explain {
             Explain::Always => true,
-            Explain::Failure => failed,
+            Explain::Failure => failed && call != Function::Setsockopt,
             Explain::Never => false,
         }
     }
@@ -150,7 +152,7 @@ impl Guest {
             return;
         };
         let failed = engine.event(attempt, None).outcome.is_err();
-        if self.is_explained(failed) {
+        if self.is_explained(attempt.call, failed) {
             let event = engine.event(attempt, diagnosis.as_deref());
             self.explain(caller, &event, buffer.bytes());
         }
