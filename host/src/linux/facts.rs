@@ -1,1 +1,401 @@
-//! (in the making)
+//! What can be found out about a failed call, in bounded time and inside anybody's process.
+//!
+//! No heap, no lock, no thread, no waiting; about 1 KiB of stack, for all that is large lives in a
+//! [`Scratch`]; at most three descriptors at a time, which are moved high at once and closed. Every
+//! system call is one that a plain server makes too, for a seccomp filter may judge the process.
+
+use core::ffi::CStr;
+use std::os::fd::BorrowedFd;
+
+use bindshim_core::address::{Address, Families};
+use bindshim_core::attempt::Attempt;
+use bindshim_core::code::{self, Code, System};
+use bindshim_core::conflict::Reach;
+use bindshim_core::facts::{Descriptor, Fact, Facts, PortSocket, Process, SocketState, Why};
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use super::addresses;
+use super::files::{self, ShortPath};
+use super::limits::Limits;
+use super::memory::Zeroed;
+use super::owner::{self, Origin};
+use super::ports::{self, Found, Target};
+use super::procfs::{self, Own, Status};
+use super::sockdiag::{Row, TCP, UDP};
+use super::trial;
+
+/// CAP_NET_BIND_SERVICE (include/uapi/linux/capability.h).
+const NET_BIND_SERVICE: u64 = 1 << 10;
+
+/// What to find out.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    /// The call.
+    pub attempt: &'a Attempt,
+    /// How it failed.
+    pub code: Code,
+    /// The process that made it.
+    pub pid: u32,
+    /// The descriptor in that process.
+    pub fd: i32,
+    /// When to stop, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub deadline_ns: u64,
+}
+
+/// Memory for look-ups, about 180 KiB of which little is touched.
+#[repr(C)]
+pub struct Scratch {
+    netlink: [u8; 16_384],
+    file: [u8; 8_192],
+    second_file: [u8; 8_192],
+    found: Found,
+    owners: owner::Room,
+}
+
+// SAFETY: every field is an integer or an array of such, and there is no destructor.
+unsafe impl Zeroed for Scratch {}
+
+impl<'a> Query<'a> {
+    fn limits(&self) -> Limits {
+        Limits { deadline_ns: self.deadline_ns }
+    }
+
+    /// The program's descriptor, where this code runs in the program.
+    fn descriptor(&self) -> Option<BorrowedFd<'a>> {
+        let is_here = self.pid == own_pid() && self.fd >= 0;
+        // SAFETY: the number is only handed to calls that fail on a closed descriptor and change
+        // nothing; the program keeps it open while its own call on it is under way.
+        is_here.then(|| unsafe { BorrowedFd::borrow_raw(self.fd) })
+    }
+
+    fn origin(&self) -> Origin {
+        Origin {
+            pid: self.pid,
+            is_here: self.pid == own_pid(),
+            fd: u32::try_from(self.fd).unwrap_or_default(),
+        }
+    }
+
+    /// The port and addresses that the attempt was about; `None` where it has no fixed port of TCP
+    /// or UDP.
+    fn target(&self) -> Option<Target> {
+        let socket = &self.attempt.socket;
+        let protocol = match (socket.is_tcp(), socket.is_udp()) {
+            (true, _) => TCP,
+            (_, true) => UDP,
+            _ => return None,
+        };
+        let address = self.attempt.address.as_ref()?;
+        let port = address.port().filter(|port| *port != 0)?;
+        let device = self.descriptor().map_or(0, trial::device);
+        let reach = Reach::of(address, socket.v6only == Some(true), device)?;
+        let shares = socket.reuseport == Some(true);
+        Some(Target { protocol, port, reach, cookie: socket.cookie, shares })
+    }
+}
+
+/// Looks up what may explain a failure, and fills it in. `facts` is [`Facts::NONE`] before, and is
+/// filled where it is, for it is large.
+pub fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
+    if query.code.system != System::Linux {
+        return;
+    }
+    match query.code.number {
+        code::EADDRINUSE => port(query, scratch, facts),
+        code::EACCES => {
+            privilege(query, scratch, facts);
+            // The refusal may hide a second one.
+            port(query, scratch, facts);
+        }
+        code::EADDRNOTAVAIL => {
+            if let Some(address) = &query.attempt.address {
+                facts.locality = addresses::locality(address, &mut scratch.netlink, query.limits());
+            }
+        }
+        code::EINVAL => bound(query, facts),
+        code::EBADF | code::ENOTSOCK => facts.descriptor = descriptor(query),
+        _ => {}
+    }
+}
+
+/// Whether another process holds the port of the attempt bound but not listening, with an address
+/// that overlaps: with SO_REUSEADDR on both sockets a listener would take the port away from it.
+pub fn port_is_bound_elsewhere(query: &Query<'_>, scratch: &mut Scratch) -> Fact<bool> {
+    let limits = query.limits();
+    let Some(target) = query.target().filter(|target| target.protocol == TCP) else {
+        return Fact::Unknown(Why::NotAsked);
+    };
+    let Scratch { netlink, found, owners, .. } = scratch;
+    if let Err(why) = ports::find_bound(&target, found, netlink, limits) {
+        return Fact::Unknown(why);
+    }
+    let is_partial = found.total as usize > found.rows().len();
+    for row in found.rows_mut() {
+        match owner::has(query.origin(), row, owners, limits) {
+            Ok(true) => {}
+            Ok(false) => return Fact::Known(true),
+            Err(why) => return Fact::Unknown(why),
+        }
+    }
+    if is_partial { Fact::Unknown(Why::Failed) } else { Fact::Known(false) }
+}
+
+/// The sockets in the way, and who has them.
+fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
+    let limits = query.limits();
+    let Some(target) = query.target() else { return };
+    let Scratch { netlink, file, second_file, found, owners } = scratch;
+    facts.sockets_unknown = ports::find(&target, found, netlink, limits).err();
+    facts.sockets_total = found.total;
+    if found.total == 0 {
+        return;
+    }
+    let missing = find_owners(query, found.rows_mut(), owners, file);
+    let own = Own::read(query.pid);
+    for row in found.rows() {
+        add_socket(row, target.protocol, facts);
+        fill_owner(row, missing, own, (file, second_file), facts);
+    }
+    facts.vanished = has_vanished(&target, found, netlink, limits);
+    facts.ephemeral = ephemeral_ports();
+    try_reuseaddr(query, &target, found, facts);
+}
+
+/// Finds the owners of all rows; gives the reason for those that have none.
+fn find_owners(
+    query: &Query<'_>,
+    rows: &mut [Row],
+    room: &mut owner::Room,
+    scratch: &mut [u8],
+) -> Why {
+    let origin = query.origin();
+    if !numbers_processes_as_we_do() {
+        // Process ids in this `/proc` are those of another namespace, or there is none.
+        for row in rows.iter_mut() {
+            let _ = owner::has_here(origin, row, query.limits());
+        }
+        return Why::NoProc;
+    }
+    owner::find(origin, rows, room, scratch, query.limits())
+}
+
+/// Appends a socket with everything but its owner.
+fn add_socket(row: &Row, protocol: u8, facts: &mut Facts) {
+    let sockets = &mut facts.sockets;
+    if sockets.is_full() {
+        return;
+    }
+    let length = sockets.len();
+    // SAFETY: the slot is within the capacity and not initialized, so that nothing is leaked; the
+    // static is plain data without a destructor, so that a copy of its bytes is a value. This
+    // keeps a kilobyte off the stack, which a push by value would not.
+    unsafe {
+        sockets.as_mut_ptr().add(length).copy_from_nonoverlapping(&raw const BLANK, 1);
+        sockets.set_len(length + 1);
+    }
+    let socket = &mut sockets[length];
+    socket.state = row.state(protocol);
+    socket.local = row.local();
+    socket.remote = row.remote();
+    socket.cookie = Some(row.cookie);
+    socket.inode = (row.inode != 0).then_some(row.inode);
+    socket.uid = row.uid();
+    socket.expires_ms = row.expires_ms();
+}
+
+static BLANK: PortSocket = PortSocket {
+    state: SocketState::Close,
+    local: Address::V4 { ip: core::net::Ipv4Addr::UNSPECIFIED, port: 0 },
+    remote: None,
+    cookie: None,
+    inode: None,
+    uid: None,
+    expires_ms: None,
+    owner: Fact::Known(procfs::NOBODY),
+};
+
+/// Fills in the owner of the socket that was added last.
+fn fill_owner(
+    row: &Row,
+    missing: Why,
+    own: Own,
+    (file, second_file): (&mut [u8], &mut [u8]),
+    facts: &mut Facts,
+) {
+    let Some((socket, earlier)) = facts.sockets.split_last_mut() else { return };
+    if row.owner == 0 {
+        let why = if row.inode == 0 { Why::NotVisible } else { missing };
+        socket.owner = Fact::Unknown(why);
+        return;
+    }
+    let Fact::Known(process) = &mut socket.owner else { return };
+    let known = earlier.iter().filter_map(|socket| socket.owner.known());
+    match known.into_iter().find(|known| known.pid == row.owner) {
+        Some(known) => copy(known, process),
+        None => procfs::fill(row.owner, own, file, second_file, process),
+    }
+}
+
+/// Field by field, for the whole is large.
+fn copy(from: &Process, to: &mut Process) {
+    to.pid = from.pid;
+    to.program = from.program;
+    to.script = from.script;
+    to.uid = from.uid;
+    to.user = from.user;
+    to.is_own = from.is_own;
+    to.same_program = from.same_program;
+    to.interpreted = from.interpreted;
+    to.exiting = from.exiting;
+}
+
+/// Whether a listener that nobody had is gone by now.
+fn has_vanished(target: &Target, found: &Found, buffer: &mut [u8], limits: Limits) -> bool {
+    let first = found.rows().first().filter(|row| target.protocol == TCP && row.owner == 0);
+    first.is_some_and(|row| {
+        row.state(TCP) == SocketState::Listen
+            && ports::is_still_there(target, row, buffer, limits) == Some(false)
+    })
+}
+
+/// Tries SO_REUSEADDR where all that is in the way is without an owner.
+fn try_reuseaddr(query: &Query<'_>, target: &Target, found: &Found, facts: &mut Facts) {
+    let is_complete = facts.sockets_unknown.is_none() && found.total as usize == found.rows().len();
+    let nobody_owns = found.rows().iter().all(|row| {
+        row.inode == 0 && !matches!(row.state(TCP), SocketState::Listen | SocketState::Bound)
+    });
+    if target.protocol != TCP || !nobody_owns || query.code.number != code::EADDRINUSE {
+        return;
+    }
+    facts.reuseaddr_trial = if query.attempt.socket.reuseaddr == Some(true) {
+        Fact::Known(false)
+    } else if !is_complete {
+        Fact::Unknown(facts.sockets_unknown.unwrap_or(Why::NotAsked))
+    } else {
+        trial::reuseaddr(query.attempt, target.reach.device)
+    };
+}
+
+/// `net.ipv4.ip_local_port_range` (ip(7)).
+fn ephemeral_ports() -> Fact<(u16, u16)> {
+    let mut text = [0; 32];
+    let text = match read_setting(c"/proc/sys/net/ipv4/ip_local_port_range", &mut text) {
+        Ok(text) => text,
+        Err(why) => return Fact::Unknown(why),
+    };
+    let mut ports = text
+        .split(u8::is_ascii_whitespace)
+        .filter_map(files::number)
+        .filter_map(|number| u16::try_from(number).ok());
+    match (ports.next(), ports.next()) {
+        (Some(first), Some(last)) => Fact::Known((first, last)),
+        _ => Fact::Unknown(Why::Failed),
+    }
+}
+
+/// Which ports need a privilege, and whether the process has it.
+fn privilege(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
+    facts.unprivileged_from =
+        match read_setting(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", &mut scratch.file) {
+            Ok(text) => match files::number(text.trim_ascii()).map(u32::try_from) {
+                Some(Ok(port)) => Fact::Known(port),
+                _ => Fact::Unknown(Why::Failed),
+            },
+            Err(why) => Fact::Unknown(why),
+        };
+    if !numbers_processes_as_we_do() {
+        facts.can_bind_privileged = Fact::Unknown(Why::NoProc);
+        return;
+    }
+    facts.can_bind_privileged = match Status::read(query.pid) {
+        Ok(Status { effective_capabilities: Some(set), .. }) => {
+            Fact::Known(set & NET_BIND_SERVICE != 0)
+        }
+        Ok(_) => Fact::Unknown(Why::NotSupported),
+        Err(errno) => Fact::Unknown(why_unread(errno)),
+    };
+}
+
+fn read_setting<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Why> {
+    files::read_short(path, buffer).map_err(why_unread)
+}
+
+fn why_unread(errno: Errno) -> Why {
+    match errno {
+        Errno::NOENT => Why::NoProc,
+        Errno::ACCESS | Errno::PERM => Why::Permission,
+        Errno::MFILE | Errno::NFILE | Errno::NOMEM => Why::NoResources,
+        _ => Why::Failed,
+    }
+}
+
+/// Where the program's socket is bound already (getsockname(2)).
+fn bound(query: &Query<'_>, facts: &mut Facts) {
+    let Some(descriptor) = query.descriptor() else {
+        facts.bound = Fact::Unknown(Why::NotSupported);
+        return;
+    };
+    match rustix::net::getsockname(descriptor) {
+        Ok(address) => {
+            // SAFETY: the pointer and the length delimit what the kernel wrote into `address`.
+            let bytes = unsafe {
+                core::slice::from_raw_parts(address.as_ptr().cast(), address.addr_len() as usize)
+            };
+            facts.bound = Fact::Known(Address::decode(bytes, Families::LINUX).filter(is_bound));
+        }
+        Err(_) => facts.bound = Fact::Unknown(Why::Failed),
+    }
+}
+
+/// A port, or a name: what `bind` gives a socket. Other families are not judged.
+fn is_bound(address: &Address) -> bool {
+    match address {
+        Address::V4 { port, .. } | Address::V6 { port, .. } => *port != 0,
+        Address::Path(_) | Address::Abstract(_) => true,
+        Address::Raw { .. } => false,
+    }
+}
+
+/// What the descriptor is.
+fn descriptor(query: &Query<'_>) -> Fact<Descriptor> {
+    if query.fd < 0 {
+        return Fact::Known(Descriptor::Closed);
+    }
+    let Some(here) = query.descriptor() else { return descriptor_elsewhere(query) };
+    match rustix::fs::fstat(here) {
+        Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Socket => {
+            Fact::Known(Descriptor::Socket)
+        }
+        Ok(_) => Fact::Known(Descriptor::NotASocket),
+        Err(Errno::BADF) => Fact::Known(Descriptor::Closed),
+        Err(_) => Fact::Unknown(Why::Failed),
+    }
+}
+
+/// The same of another process, by the link in its `/proc/PID/fd`.
+fn descriptor_elsewhere(query: &Query<'_>) -> Fact<Descriptor> {
+    let path = ShortPath::of_descriptor(query.pid, query.fd.unsigned_abs());
+    let mut link = [0; 16];
+    match files::read_link(path.as_c_str(), &mut link) {
+        Ok(link) if link.starts_with(b"socket:[") => Fact::Known(Descriptor::Socket),
+        Ok(_) => Fact::Known(Descriptor::NotASocket),
+        Err(Errno::NOENT) if numbers_processes_as_we_do() => Fact::Known(Descriptor::Closed),
+        Err(errno) => Fact::Unknown(why_unread(errno)),
+    }
+}
+
+/// This process's id; by system call, for a child of `vfork` has another one than libc remembers.
+fn own_pid() -> u32 {
+    rustix::process::getpid().as_raw_nonzero().get().unsigned_abs()
+}
+
+/// Whether `/proc` shows the processes of our pid namespace, and not those of another.
+fn numbers_processes_as_we_do() -> bool {
+    let mut link = [0; 16];
+    files::read_link(c"/proc/self", &mut link)
+        .is_ok_and(|pid| files::number(pid) == Some(u64::from(own_pid())))
+}
+
+#[cfg(test)]
+mod tests;

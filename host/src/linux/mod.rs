@@ -1,17 +1,26 @@
 //! Linux.
 
+mod addresses;
 pub mod cleared;
 pub mod clock;
 pub mod facts;
+mod files;
 pub mod guest;
 pub mod identity;
 pub mod json;
+mod limits;
 pub mod line;
 pub mod log;
 pub mod memory;
 pub mod netlink;
+mod owner;
 pub mod pool;
+mod ports;
 pub mod procfs;
+mod script;
+mod sockdiag;
 pub mod socket;
 mod start;
+mod trial;
+mod users;
 pub mod wait;

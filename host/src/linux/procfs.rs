@@ -1,1 +1,438 @@
-//! (in the making)
+//! What `/proc` tells of a process (proc(5)).
+
+use bindshim_core::facts::Process;
+use bindshim_core::record::Identity;
+use bindshim_core::text::Text;
+use rustix::io::Errno;
+
+use super::files::{self, ShortPath};
+use super::script::{self, Script};
+use super::users;
+
+/// `PF_EXITING` (include/linux/sched.h).
+const EXITING: u64 = 4;
+/// SIGKILL's bit in a set of signals.
+const KILL: u64 = 1 << 8;
+
+/// `/proc/PID/stat`, where it says something about a process that others may know.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Stat<'a> {
+    /// The name of the program's file, at most 15 bytes, or what the process calls itself.
+    pub(super) name: &'a [u8],
+    /// Its parent's process id; 0 where the parent is in another pid namespace.
+    pub(super) ppid: u32,
+    /// When it was started, in clock ticks since boot.
+    pub(super) start: u64,
+    /// Whether it is past its `exit`, or killed and about to find out.
+    pub(super) is_exiting: bool,
+}
+
+impl<'a> Stat<'a> {
+    /// Reads that of a process.
+    pub(super) fn read(pid: u32, buffer: &'a mut [u8]) -> Result<Self, Errno> {
+        let text = files::read_short(ShortPath::of_process(pid, "stat").as_c_str(), buffer)?;
+        Self::parse(text).ok_or(Errno::INVAL)
+    }
+
+    /// The name may hold anything, also spaces, newlines and parentheses: it ends at the last one.
+    fn parse(text: &'a [u8]) -> Option<Self> {
+        let open = text.iter().position(|byte| *byte == b'(')?;
+        let close = text.iter().rposition(|byte| *byte == b')')?;
+        let name = text.get(open + 1..close)?;
+        let mut fields = text.get(close + 1..)?.trim_ascii().split(|byte| *byte == b' ');
+        // Fields are numbered from 1; this is the third.
+        let state = *fields.next()?.first()?;
+        let ppid = files::number(fields.next()?)?;
+        let flags = files::number(fields.nth(4)?)?;
+        let start = files::number(fields.nth(12)?)?;
+        // SIGKILL of a whole process is put into the set of each thread (`complete_signal`,
+        // kernel/signal.c), so that this set, which is not the shared one, shows it.
+        let pending = files::number(fields.nth(8)?)?;
+        let is_exiting =
+            flags & EXITING != 0 || pending & KILL != 0 || matches!(state, b'Z' | b'X' | b'x');
+        Some(Self { name, ppid: u32::try_from(ppid).ok()?, start, is_exiting })
+    }
+}
+
+/// Part of `/proc/PID/status`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Status {
+    /// The mode of seccomp(2): 0 off, 1 strict, 2 filter. `None` where the kernel does not tell.
+    pub seccomp: Option<u32>,
+    /// The effective set of capabilities(7), a bit for each.
+    pub effective_capabilities: Option<u64>,
+}
+
+impl Status {
+    /// Reads that of a process.
+    ///
+    /// # Errors
+    /// As of open(2) and read(2): without `/proc`, or without the process, `ENOENT`.
+    pub fn read(pid: u32) -> Result<Self, Errno> {
+        Self::read_from(&files::open(ShortPath::of_process(pid, "status").as_c_str())?)
+    }
+
+    /// Line by line, in little memory. The longest line of interest has 32 bytes; the rest of a
+    /// longer one is skipped.
+    fn read_from(file: &files::High) -> Result<Self, Errno> {
+        let mut status = Self::default();
+        let (mut line, mut length) = ([0; 32], 0);
+        let mut piece = [0; 256];
+        loop {
+            let count = files::read_some(file, &mut piece)?;
+            if count == 0 {
+                return Ok(status);
+            }
+            for byte in &piece[..count] {
+                if *byte == b'\n' {
+                    status.take_line(&line[..length]);
+                    length = 0;
+                } else if let Some(place) = line.get_mut(length) {
+                    *place = *byte;
+                    length += 1;
+                }
+            }
+        }
+    }
+
+    fn take_line(&mut self, line: &[u8]) {
+        if let Some(mode) = line.strip_prefix(b"Seccomp:") {
+            let mode = files::number(mode.trim_ascii());
+            self.seccomp = mode.and_then(|mode| u32::try_from(mode).ok());
+        } else if let Some(set) = line.strip_prefix(b"CapEff:") {
+            let set = core::str::from_utf8(set.trim_ascii()).ok();
+            self.effective_capabilities = set.and_then(|set| u64::from_str_radix(set, 16).ok());
+        }
+    }
+}
+
+/// Whether seccomp judges the system calls of this process; `false` also where `/proc` does not
+/// tell.
+#[must_use]
+pub fn is_filtered() -> bool {
+    let status = files::open(c"/proc/thread-self/status").and_then(|file| Status::read_from(&file));
+    status.is_ok_and(|status| status.seccomp.is_some_and(|mode| mode != 0))
+}
+
+/// Fills in `identity` what `/proc` tells of a process (all but its host) and gives its parent's
+/// process id, `None` where `/proc` does not show it. `buffer` takes a command line; of a longer
+/// one only the beginning counts.
+pub fn identify(pid: u32, buffer: &mut [u8], identity: &mut Identity) -> Option<u32> {
+    let stat = Stat::read(pid, buffer).ok();
+    let ppid = stat.map(|stat| stat.ppid);
+    identity.start = stat.map(|stat| stat.start);
+    identity.program = Some(Text::EMPTY);
+    identity.script = None;
+    let Some(program) = &mut identity.program else { return ppid };
+    let script = match read_program(pid, buffer, program) {
+        Ok(interpreter) => interpreter.map(|rules| (rules, command_line(pid, buffer))),
+        Err(_) => {
+            identity.program = None;
+            None
+        }
+    };
+    if let Some((rules, arguments)) = script {
+        identity.script = script::find(rules, arguments).shown().map(Text::from_bytes);
+    }
+    ppid
+}
+
+/// Writes the path of the file that a process runs, or its end where it is too long, and says how
+/// to find the script where it is an interpreter.
+fn read_program(
+    pid: u32,
+    buffer: &mut [u8],
+    program: &mut Text<256>,
+) -> Result<Option<&'static script::Rules>, Errno> {
+    let path = files::read_link(ShortPath::of_process(pid, "exe").as_c_str(), buffer)?;
+    // What the kernel appends where the file was removed or replaced.
+    let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+    program.clear();
+    program.push_bytes(&path[path.len().saturating_sub(256)..]);
+    Ok(script::rules_of(path))
+}
+
+/// The arguments of a process, each with a NUL at its end; none where they cannot be read.
+fn command_line(pid: u32, buffer: &mut [u8]) -> &[u8] {
+    files::read(ShortPath::of_process(pid, "cmdline").as_c_str(), buffer).unwrap_or_default()
+}
+
+/// The process that made the attempt, with which others are compared.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Own {
+    pub(super) pid: u32,
+    /// Device and inode of the file that it runs.
+    program: Option<(u64, u64)>,
+}
+
+impl Own {
+    pub(super) fn read(pid: u32) -> Self {
+        Self { pid, program: program_id(pid) }
+    }
+}
+
+fn program_id(pid: u32) -> Option<(u64, u64)> {
+    files::file_id(ShortPath::of_process(pid, "exe").as_c_str()).ok()
+}
+
+/// A process of which nothing is known, to be filled in place.
+pub(super) const NOBODY: Process = Process {
+    pid: 0,
+    program: Some(Text::EMPTY),
+    script: Some(Text::EMPTY),
+    uid: None,
+    user: Some(Text::EMPTY),
+    is_own: false,
+    same_program: false,
+    interpreted: false,
+    exiting: false,
+};
+
+/// Fills in all that `/proc` tells of a process. `process` is [`NOBODY`] before: its texts are
+/// filled where they are, for they are large.
+pub(super) fn fill(
+    pid: u32,
+    own: Own,
+    buffer: &mut [u8],
+    second_buffer: &mut [u8],
+    process: &mut Process,
+) {
+    process.pid = pid;
+    process.is_own = pid == own.pid;
+    fill_program(pid, own, buffer, second_buffer, process);
+    // The directory belongs to the effective user, whatever the process hides otherwise
+    // (`task_dump_owner`, fs/proc/base.c).
+    let directory = rustix::fs::stat(ShortPath::of_process(pid, "").as_c_str());
+    process.uid = directory.ok().map(|stat| stat.st_uid);
+    if !process
+        .uid
+        .zip(process.user.as_mut())
+        .is_some_and(|(uid, user)| users::name(uid, buffer, user))
+    {
+        process.user = None;
+    }
+}
+
+fn fill_program(
+    pid: u32,
+    own: Own,
+    buffer: &mut [u8],
+    second_buffer: &mut [u8],
+    process: &mut Process,
+) {
+    let Some(program) = &mut process.program else { return };
+    let rules = match read_program(pid, buffer, program) {
+        Ok(rules) => rules,
+        Err(errno) => {
+            // A process loses its program before its descriptors when it ends.
+            process.exiting = errno == Errno::NOENT;
+            process.script = None;
+            fill_name(pid, buffer, process);
+            return;
+        }
+    };
+    process.exiting = Stat::read(pid, buffer).is_ok_and(|stat| stat.is_exiting);
+    process.same_program =
+        process.is_own || (own.program.is_some() && own.program == program_id(pid));
+    match rules {
+        Some(rules) => fill_script(pid, own, rules, (buffer, second_buffer), process),
+        None => process.script = None,
+    }
+}
+
+/// Names a process whose program is not to be seen.
+fn fill_name(pid: u32, buffer: &mut [u8], process: &mut Process) {
+    let Some(program) = &mut process.program else { return };
+    match Stat::read(pid, buffer) {
+        Ok(stat) => {
+            program.push_bytes(stat.name);
+            process.exiting |= stat.is_exiting;
+        }
+        Err(_) => process.program = None,
+    }
+}
+
+fn fill_script(
+    pid: u32,
+    own: Own,
+    rules: &'static script::Rules,
+    (buffer, second_buffer): (&mut [u8], &mut [u8]),
+    process: &mut Process,
+) {
+    let capacity = buffer.len();
+    let arguments = command_line(pid, buffer);
+    let is_cut = arguments.len() == capacity;
+    let script = script::find(rules, arguments);
+    match (script.shown(), &mut process.script) {
+        (Some(name), Some(text)) => text.push_bytes(name),
+        _ => process.script = None,
+    }
+    if process.same_program && !process.is_own {
+        let own_script = script::find(rules, command_line(own.pid, second_buffer));
+        process.interpreted = true;
+        process.same_program = !is_cut && is_same((own.pid, own_script), (pid, script));
+    }
+}
+
+/// Whether two processes run the same script. Where both files can be looked at they decide, else
+/// the names do.
+fn is_same((a_pid, a): (u32, Script<'_>), (b_pid, b): (u32, Script<'_>)) -> bool {
+    match (a, b) {
+        (Script::File(a), Script::File(b)) => match (script_id(a_pid, a), script_id(b_pid, b)) {
+            (Some(a), Some(b)) => a == b,
+            _ => script::last_name(a) == script::last_name(b),
+        },
+        (Script::Name(a), Script::Name(b)) | (Script::Code(a), Script::Code(b)) => a == b,
+        _ => false,
+    }
+}
+
+/// Device and inode of a script, as the process named it: from where it is now, if not from the
+/// root.
+fn script_id(pid: u32, script: &[u8]) -> Option<(u64, u64)> {
+    let root = if script.starts_with(b"/") { "root" } else { "cwd" };
+    let base = ShortPath::of_process(pid, root);
+    files::file_id_below(&base, script)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: Identity =
+        Identity { host: Text::EMPTY, start: None, program: None, script: None };
+
+    #[test]
+    fn stat_is_read_behind_any_name() {
+        let rest = " 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 812345 9 10 11 12 13 14 15 16 0 0";
+        for (name, state, shown) in [
+            ("sh", "S", "sh"),
+            ("a) R 1 (b", "S", "a) R 1 (b"),
+            ("a\n)", "Z", "a\n)"),
+            ("", "X", ""),
+        ] {
+            let text = format!("42 ({name}) {state}{rest}\n");
+            let stat = Stat::parse(text.as_bytes()).unwrap();
+            assert_eq!((stat.name, stat.ppid, stat.start), (shown.as_bytes(), 1, 812_345));
+            assert_eq!(stat.is_exiting, state != "S");
+        }
+        for text in ["", "42", "42 (sh", "42 (sh)", "42 (sh) S", "42 (sh) S x 1", "1 )x( S 1"] {
+            assert_eq!(Stat::parse(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_process_on_its_way_out_is_known_by_flag_or_signal() {
+        for (flags, pending, exiting) in
+            [(0x0040_0100, 0, false), (4, 0, true), (0, 256, true), (0, 1, false)]
+        {
+            let text = format!(
+                "1 (a) R 1 7 7 0 -1 {flags} 1 2 3 4 5 6 7 8 20 0 1 0 5 9 10 11 12 13 14 15 16 {pending} 0"
+            );
+            assert_eq!(Stat::parse(text.as_bytes()).unwrap().is_exiting, exiting, "{text}");
+        }
+    }
+
+    #[test]
+    fn status_is_read_line_by_line() {
+        let mut status = Status::default();
+        for line in
+            ["Name:\tSeccomp: 1", "CapEff:\t0000000000000400", "Seccomp:\t2", "Seccomp_filters:\t1"]
+        {
+            status.take_line(line.as_bytes());
+        }
+        assert_eq!(status, Status { seccomp: Some(2), effective_capabilities: Some(0x400) });
+        for line in ["CapEff:\tx", "Seccomp:"] {
+            status.take_line(line.as_bytes());
+        }
+        assert_eq!(status, Status::default());
+        let own = Status::read(std::process::id()).unwrap();
+        assert!(own.effective_capabilities.is_some() && own.seccomp.is_some());
+        assert_eq!(is_filtered(), own.seccomp != Some(0));
+        assert_eq!(Status::read(u32::MAX), Err(Errno::NOENT));
+    }
+
+    #[test]
+    fn this_process_is_identified() {
+        let mut buffer = [0; 4096];
+        let mut identity = IDENTITY;
+        let ppid = identify(std::process::id(), &mut buffer, &mut identity).unwrap();
+        assert_eq!(ppid, std::os::unix::process::parent_id());
+        assert!(identity.start.unwrap() > 0);
+        let exe = std::env::current_exe().unwrap();
+        assert!(exe.to_str().unwrap().ends_with(identity.program.unwrap().as_str()));
+        assert_eq!(identity.script, None);
+    }
+
+    #[test]
+    fn a_process_that_is_not_there_has_no_identity() {
+        let mut identity = IDENTITY;
+        assert_eq!(identify(u32::MAX, &mut [0; 64], &mut identity), None);
+        assert_eq!(identity, IDENTITY);
+    }
+
+    #[test]
+    fn a_shell_is_told_by_its_script() {
+        let directory =
+            std::env::temp_dir().join(format!("bindshim-procfs-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let script = directory.join("server.sh");
+        std::fs::write(&script, "read line").unwrap();
+        let start = |arguments: &[&str]| {
+            std::process::Command::new("/bin/sh")
+                .args(arguments)
+                .current_dir(&directory)
+                .stdin(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        };
+        let path = script.to_str().unwrap();
+        let mut children = [
+            start(&[path]),
+            start(&["server.sh", "other"]),
+            start(&["-c", "read l"]),
+            start(&["-c", "read l"]),
+        ];
+        // Until a child has executed its program it shows ours.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let seen = |own: usize, other: usize| {
+            let mut process = NOBODY;
+            let (mut first, mut second) = ([0; 4096], [0; 4096]);
+            fill(
+                children[other].id(),
+                Own::read(children[own].id()),
+                &mut first,
+                &mut second,
+                &mut process,
+            );
+            process
+        };
+        let same_file = seen(0, 1);
+        assert!(same_file.same_program && same_file.interpreted && !same_file.exiting);
+        assert_eq!(same_file.script.unwrap().as_str(), "server.sh");
+        let same_code = seen(2, 3);
+        assert!(same_code.same_program && same_code.script.is_none());
+        assert!(!seen(0, 2).same_program);
+        assert_eq!(same_file.uid, Some(rustix::process::geteuid().as_raw()));
+        let myself = {
+            let mut process = NOBODY;
+            let own = Own::read(std::process::id());
+            fill(children[0].id(), own, &mut [0; 4096], &mut [0; 4096], &mut process);
+            process
+        };
+        assert!(!myself.same_program && !myself.is_own);
+        for child in &mut children {
+            child.kill().unwrap();
+        }
+        // Killed, and not waited for: a zombie has no program, and still a name.
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let mut zombie = NOBODY;
+        fill(children[0].id(), Own::read(1), &mut [0; 4096], &mut [0; 4096], &mut zombie);
+        assert!(zombie.exiting);
+        assert!(!zombie.program.unwrap().is_empty());
+        for mut child in children {
+            child.wait().unwrap();
+        }
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+}

@@ -1,0 +1,251 @@
+//! Which addresses this machine has (rtnetlink(7), `RTM_GETADDR`).
+
+use core::net::{Ipv4Addr, Ipv6Addr};
+
+use bindshim_core::address::Address;
+use bindshim_core::facts::{Fact, Locality, Why};
+
+use super::limits::Limits;
+use super::netlink::{Attributes, Channel, DUMP, Failure, HEADER, u32_at};
+use super::sockdiag::{INET, INET6};
+
+/// `RTM_NEWADDR`, `RTM_GETADDR` (include/uapi/linux/rtnetlink.h).
+const NEW_ADDRESS: u16 = 20;
+const GET_ADDRESS: u16 = 22;
+
+/// `IFA_ADDRESS`, `IFA_LOCAL`, `IFA_BROADCAST`, `IFA_FLAGS` (include/uapi/linux/if_addr.h).
+const ADDRESS: u16 = 1;
+const LOCAL: u16 = 2;
+const BROADCAST: u16 = 4;
+const FLAGS: u16 = 8;
+
+/// `IFA_F_OPTIMISTIC`, `IFA_F_DADFAILED`, `IFA_F_TENTATIVE`.
+const OPTIMISTIC: u32 = 0x04;
+const DAD_FAILED: u32 = 0x08;
+const TENTATIVE: u32 = 0x40;
+
+/// `LOOPBACK_IFINDEX` (include/linux/netdevice.h): in every network namespace.
+const LOOPBACK: u32 = 1;
+
+/// `sizeof(struct ifaddrmsg)`.
+const IFADDRMSG: usize = 8;
+
+/// Whether an address is on this machine. `buffer` takes the answers of the kernel.
+pub(super) fn locality(address: &Address, buffer: &mut [u8], limits: Limits) -> Fact<Locality> {
+    let sought = match *address {
+        Address::V4 { ip, .. } => Sought::V4(ip),
+        Address::V6 { ip, scope, .. } => {
+            ip.to_ipv4_mapped().map_or(Sought::V6(ip, scope), Sought::V4)
+        }
+        _ => return Fact::Unknown(Why::NotAsked),
+    };
+    if sought.is_everywhere() {
+        return Fact::Known(Locality::Present);
+    }
+    match look_up(sought, buffer, limits) {
+        Ok(locality) => Fact::Known(locality),
+        Err(failure) => Fact::Unknown(failure.why()),
+    }
+}
+
+fn look_up(sought: Sought, buffer: &mut [u8], limits: Limits) -> Result<Locality, Failure> {
+    let mut channel = Channel::open(None).map_err(Failure::Refused)?;
+    let mut request = [0; HEADER + IFADDRMSG];
+    request[HEADER] = sought.family();
+    let mut best = Locality::Absent;
+    channel.ask((GET_ADDRESS, DUMP), &mut request, buffer, limits, &mut |message| {
+        if message.kind == NEW_ADDRESS
+            && let Some(found) = match_one(sought, message.payload)
+        {
+            best = better(best, found);
+        }
+    })?;
+    Ok(best)
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, Debug)]
+enum Sought {
+    V4(Ipv4Addr),
+    /// With its scope: the index of an interface, or 0.
+    V6(Ipv6Addr, u32),
+}
+
+impl Sought {
+    fn family(self) -> u8 {
+        match self {
+            Self::V4(_) => INET,
+            Self::V6(..) => INET6,
+        }
+    }
+
+    /// Addresses that no interface has, and that any socket may be bound to.
+    fn is_everywhere(self) -> bool {
+        match self {
+            Self::V4(ip) => ip.is_unspecified() || ip.is_multicast() || ip.is_broadcast(),
+            Self::V6(ip, _) => ip.is_unspecified() || ip.is_multicast(),
+        }
+    }
+}
+
+/// Where an address is found twice, the kernel takes the usable one.
+fn better(a: Locality, b: Locality) -> Locality {
+    let rank = |locality| match locality {
+        Locality::Absent => 0,
+        Locality::Duplicate => 1,
+        Locality::Tentative => 2,
+        Locality::Present => 3,
+    };
+    if rank(b) > rank(a) { b } else { a }
+}
+
+/// What one `RTM_NEWADDR` says of the address; `None` where it is about another one.
+fn match_one(sought: Sought, payload: &[u8]) -> Option<Locality> {
+    let (fixed, attributes) = payload.split_at_checked(IFADDRMSG)?;
+    let (family, prefix, index) = (fixed[0], fixed[1], u32_at(fixed, 4)?);
+    let attribute =
+        |wanted| Attributes(attributes).find(|(kind, _)| *kind == wanted).map(|(_, value)| value);
+    if family != sought.family() {
+        return None;
+    }
+    match sought {
+        Sought::V4(ip) => {
+            // On a point-to-point link ADDRESS is the peer's.
+            let own = v4(attribute(LOCAL).or_else(|| attribute(ADDRESS))?)?;
+            let is_it = ip == own
+                || attribute(BROADCAST).and_then(v4) == Some(ip)
+                // All of 127.0.0.0/8 is local, not 127.0.0.1 alone (`fib_add_ifaddr`,
+                // net/ipv4/fib_frontend.c).
+                || (index == LOOPBACK && is_in_prefix(ip, own, prefix));
+            is_it.then_some(Locality::Present)
+        }
+        Sought::V6(ip, scope) => {
+            let own: [u8; 16] = attribute(LOCAL).or_else(|| attribute(ADDRESS))?.try_into().ok()?;
+            let is_it = ip == Ipv6Addr::from(own) && (scope == 0 || scope == index);
+            let flags = attribute(FLAGS).and_then(|value| u32_at(value, 0));
+            is_it.then(|| usability(flags.unwrap_or(u32::from(fixed[2]))))
+        }
+    }
+}
+
+fn usability(flags: u32) -> Locality {
+    if flags & DAD_FAILED != 0 {
+        Locality::Duplicate
+    } else if flags & TENTATIVE != 0 && flags & OPTIMISTIC == 0 {
+        Locality::Tentative
+    } else {
+        Locality::Present
+    }
+}
+
+fn v4(bytes: &[u8]) -> Option<Ipv4Addr> {
+    let bytes: [u8; 4] = bytes.try_into().ok()?;
+    Some(Ipv4Addr::from(bytes))
+}
+
+fn is_in_prefix(ip: Ipv4Addr, of: Ipv4Addr, prefix: u8) -> bool {
+    let mask = u32::MAX.checked_shl(32 - u32::from(prefix.min(32))).unwrap_or_default();
+    (ip.to_bits() ^ of.to_bits()) & mask == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An `RTM_NEWADDR` for an address on an interface.
+    fn message(family: u8, prefix: u8, flags: u8, index: u32, rows: &[(u16, &[u8])]) -> Vec<u8> {
+        let mut bytes = vec![family, prefix, flags, 0];
+        bytes.extend(index.to_ne_bytes());
+        for (kind, value) in rows {
+            bytes.extend((value.len() as u16 + 4).to_ne_bytes());
+            bytes.extend(kind.to_ne_bytes());
+            bytes.extend(*value);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+        bytes
+    }
+
+    #[test]
+    fn v4_addresses_match_as_the_kernel_routes_them() {
+        let loopback =
+            message(INET, 8, 0x80, 1, &[(ADDRESS, &[127, 0, 0, 1]), (LOCAL, &[127, 0, 0, 1])]);
+        let link = message(
+            INET,
+            24,
+            0x80,
+            2,
+            &[(ADDRESS, &[10, 0, 0, 1]), (LOCAL, &[10, 0, 0, 5]), (BROADCAST, &[10, 0, 0, 255])],
+        );
+        for (ip, on_loopback, on_link) in [
+            ("127.0.0.1", true, false),
+            ("127.9.9.9", true, false),
+            ("128.0.0.1", false, false),
+            ("10.0.0.5", false, true),
+            ("10.0.0.255", false, true),
+            ("10.0.0.1", false, false),
+            ("10.0.0.6", false, false),
+        ] {
+            let sought = Sought::V4(ip.parse().unwrap());
+            for (message, expected) in [(&loopback, on_loopback), (&link, on_link)] {
+                let found = match_one(sought, message);
+                assert_eq!(found, expected.then_some(Locality::Present), "{ip}");
+            }
+        }
+    }
+
+    #[test]
+    fn v6_addresses_have_scopes_and_may_be_unusable() {
+        let ip: Ipv6Addr = "fe80::5".parse().unwrap();
+        let row = |flags: u32| {
+            message(INET6, 64, 0, 3, &[(ADDRESS, &ip.octets()), (FLAGS, &flags.to_ne_bytes())])
+        };
+        for (flags, scope, found) in [
+            (0x80, 0, Some(Locality::Present)),
+            (0x80, 3, Some(Locality::Present)),
+            (0x80, 4, None),
+            (0xc0, 3, Some(Locality::Tentative)),
+            (0xc4, 3, Some(Locality::Present)),
+            (0xc8, 3, Some(Locality::Duplicate)),
+        ] {
+            assert_eq!(match_one(Sought::V6(ip, scope), &row(flags)), found, "{flags:x}");
+        }
+        let old_kernel = message(INET6, 64, 0x40, 3, &[(ADDRESS, &ip.octets())]);
+        assert_eq!(match_one(Sought::V6(ip, 0), &old_kernel), Some(Locality::Tentative));
+    }
+
+    #[test]
+    fn malformed_messages_match_nothing() {
+        let sought = Sought::V4(Ipv4Addr::LOCALHOST);
+        let good = message(INET, 8, 0, 1, &[(LOCAL, &[127, 0, 0, 1])]);
+        for length in 0..good.len() {
+            assert_eq!(match_one(sought, &good[..length]), None, "{length}");
+        }
+        assert_eq!(match_one(sought, &message(INET, 8, 0, 1, &[(LOCAL, &[127, 0, 0])])), None);
+        assert!(is_in_prefix(Ipv4Addr::LOCALHOST, Ipv4Addr::new(9, 9, 9, 9), 0));
+        assert!(!is_in_prefix(Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 0, 2), 255));
+    }
+
+    #[test]
+    fn this_machine_has_loopback_and_not_a_documentation_address() {
+        use super::locality as look;
+        let limits = Limits { deadline_ns: u64::MAX };
+        let mut buffer = vec![0; 16_384];
+        for (ip, locality) in [
+            ("127.0.0.1", Locality::Present),
+            ("127.1.2.3", Locality::Present),
+            ("0.0.0.0", Locality::Present),
+            ("192.0.2.1", Locality::Absent),
+        ] {
+            let address = Address::V4 { ip: ip.parse().unwrap(), port: 1 };
+            assert_eq!(look(&address, &mut buffer, limits), Fact::Known(locality), "{ip}");
+        }
+        for (ip, locality) in
+            [("::ffff:127.0.0.1", Locality::Present), ("2001:db8::1", Locality::Absent)]
+        {
+            let address = Address::V6 { ip: ip.parse().unwrap(), port: 1, scope: 0 };
+            assert_eq!(look(&address, &mut buffer, limits), Fact::Known(locality), "{ip}");
+        }
+        let path = Address::Path("/run/a".into());
+        assert_eq!(look(&path, &mut buffer, limits), Fact::Unknown(Why::NotAsked));
+    }
+}

@@ -1,0 +1,245 @@
+//! Files and descriptors of our own inside somebody else's process: out of its way, and closed.
+
+use core::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+/// Where a descriptor goes: beyond those that programs number by hand, or as high as the soft
+/// limit (`RLIMIT_NOFILE`, getrlimit(2)) lets it.
+const FLOORS: [RawFd; 7] = [1024, 960, 480, 240, 112, 48, 16];
+
+/// A descriptor of ours, with a high number, closed when dropped.
+///
+/// Not an `OwnedFd`, which closes through libc, where `close` may be somebody's hook.
+#[derive(Debug)]
+pub(super) struct High(RawFd);
+
+impl High {
+    /// Moves `low` to a high number. `EMFILE` where there is none.
+    pub(super) fn take(low: OwnedFd) -> Result<Self, Errno> {
+        let low = Self(low.into_raw_fd());
+        if low.0 >= FLOORS[0] {
+            return Ok(low);
+        }
+        for floor in FLOORS {
+            match rustix::io::fcntl_dupfd_cloexec(&low, floor) {
+                Ok(high) => return Ok(Self(high.into_raw_fd())),
+                // The floor is not below the limit (fcntl(2)).
+                Err(Errno::INVAL) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        Err(Errno::MFILE)
+    }
+}
+
+impl AsFd for High {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor stays open until `self` is dropped, unless the program closes
+        // descriptors that it did not open; system calls on a closed one only fail.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+impl Drop for High {
+    fn drop(&mut self) {
+        // SAFETY: `self` alone owns the descriptor, and is not used again.
+        unsafe { rustix::io::close(self.0) };
+    }
+}
+
+/// Opens a file for reading.
+pub(super) fn open(path: &CStr) -> Result<High, Errno> {
+    open_with(path, OFlags::NOCTTY)
+}
+
+/// Opens a directory.
+pub(super) fn open_directory(path: &CStr) -> Result<High, Errno> {
+    open_with(path, OFlags::DIRECTORY)
+}
+
+fn open_with(path: &CStr, flags: OFlags) -> Result<High, Errno> {
+    let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
+    High::take(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
+}
+
+/// Reads once more where a signal came first.
+pub(super) fn read_some(file: &High, buffer: &mut [u8]) -> Result<usize, Errno> {
+    for _ in 0..8 {
+        match rustix::io::read(file, &mut *buffer) {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+    Err(Errno::INTR)
+}
+
+/// Reads the beginning of a file: all of it, or as much as fits.
+pub(super) fn read<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let file = open(path)?;
+    let mut length = 0;
+    while length < buffer.len() {
+        match read_some(&file, &mut buffer[length..])? {
+            0 => break,
+            more => length += more,
+        }
+    }
+    Ok(&buffer[..length])
+}
+
+/// Reads a small file of `/proc`, which comes whole with the first read.
+pub(super) fn read_short<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let length = read_some(&open(path)?, buffer)?;
+    Ok(&buffer[..length])
+}
+
+/// Reads where a symbolic link points to; what does not fit in `buffer` is cut (readlink(2)).
+pub(super) fn read_link<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
+    let length = rustix::fs::readlinkat_raw(CWD, path, &mut *buffer)?;
+    Ok(&buffer[..length])
+}
+
+/// What tells one file from all others: device and inode, links followed.
+pub(super) fn file_id(path: &CStr) -> Result<(u64, u64), Errno> {
+    rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino))
+}
+
+/// As [`file_id`], of a file below `base`; `None` where it is not there, or the path is too long.
+pub(super) fn file_id_below(base: &ShortPath, file: &[u8]) -> Option<(u64, u64)> {
+    let mut path = [0; 256];
+    let base = base.as_c_str().to_bytes();
+    let length = base.len() + 1 + file.len();
+    // The last byte stays a NUL.
+    if length >= path.len() {
+        return None;
+    }
+    path[..base.len()].copy_from_slice(base);
+    path[base.len()] = b'/';
+    path[base.len() + 1..length].copy_from_slice(file);
+    file_id(CStr::from_bytes_until_nul(&path).ok()?).ok()
+}
+
+/// A short path, put together without a heap.
+pub(super) struct ShortPath {
+    bytes: [u8; Self::CAPACITY],
+    length: usize,
+}
+
+impl ShortPath {
+    /// Longer than any path in `/proc` that is asked for, with its NUL.
+    const CAPACITY: usize = 48;
+
+    /// `/proc/PID/` and what follows.
+    pub(super) fn of_process(pid: u32, file: &str) -> Self {
+        let mut path = Self { bytes: [0; Self::CAPACITY], length: 0 };
+        path.push("/proc/").push_number(pid).push("/").push(file);
+        path
+    }
+
+    /// `/proc/PID/fd/FD`.
+    pub(super) fn of_descriptor(pid: u32, fd: u32) -> Self {
+        let mut path = Self::of_process(pid, "fd/");
+        path.push_number(fd);
+        path
+    }
+
+    /// Appends text; what does not fit is left out.
+    pub(super) fn push(&mut self, text: &str) -> &mut Self {
+        let room = Self::CAPACITY - 1 - self.length;
+        let text = &text.as_bytes()[..text.len().min(room)];
+        self.bytes[self.length..][..text.len()].copy_from_slice(text);
+        self.length += text.len();
+        self
+    }
+
+    /// Appends a number in digits.
+    pub(super) fn push_number(&mut self, number: u32) -> &mut Self {
+        let mut digits = [0; 10];
+        let mut first = digits.len();
+        let mut rest = number;
+        loop {
+            first -= 1;
+            // A digit fits in a byte.
+            digits[first] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
+        }
+        // Digits are UTF-8.
+        self.push(core::str::from_utf8(&digits[first..]).unwrap_or_default())
+    }
+
+    /// The path.
+    pub(super) fn as_c_str(&self) -> &CStr {
+        // The last byte is never written, so that there is a NUL.
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+}
+
+/// The number that `digits` spell in decimal, if they are nothing else and it fits.
+pub(super) fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, digit| match digit {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn descriptors_are_high_and_closed() {
+        let file = open(c"/proc/self/stat").unwrap();
+        let raw = file.as_fd().as_raw_fd();
+        assert!(raw >= 1024, "{raw}");
+        drop(file);
+        assert_eq!(
+            file_id(ShortPath::of_descriptor(std::process::id(), raw as u32).as_c_str()),
+            Err(Errno::NOENT)
+        );
+        assert_eq!(open(c"/nonexistent").unwrap_err(), Errno::NOENT);
+    }
+
+    #[test]
+    fn files_are_read_up_to_the_buffer() {
+        let mut long = [0; 4096];
+        let all = read(c"/proc/self/status", &mut long).unwrap();
+        assert!(all.starts_with(b"Name:"));
+        let mut short = [0; 5];
+        assert_eq!(read(c"/proc/self/status", &mut short).unwrap(), b"Name:");
+        assert_eq!(read_short(c"/proc/self/status", &mut short).unwrap(), b"Name:");
+    }
+
+    #[test]
+    fn paths_are_put_together() {
+        assert_eq!(ShortPath::of_process(1, "exe").as_c_str(), c"/proc/1/exe");
+        let longest = ShortPath::of_descriptor(u32::MAX, u32::MAX);
+        assert_eq!(longest.as_c_str(), c"/proc/4294967295/fd/4294967295");
+        let mut cut = ShortPath::of_process(0, &"x".repeat(100));
+        cut.push("more");
+        assert_eq!(cut.as_c_str().to_bytes().len(), 47);
+    }
+
+    #[test]
+    fn numbers_are_digits_alone() {
+        for (digits, parsed) in [
+            (&b"0"[..], Some(0)),
+            (b"18446744073709551615", Some(u64::MAX)),
+            (b"18446744073709551616", None),
+            (b"", None),
+            (b"-1", None),
+            (b"1 ", None),
+        ] {
+            assert_eq!(number(digits), parsed);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Which sockets stand in the way on a port.
+//!
+//! The cheapest question comes first (one listener, looked up by address), then walks over the
+//! kernel's tables, filtered by port: listeners, connections, bound sockets.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bindshim_core::conflict::Reach;
+use bindshim_core::facts::{MAX_SOCKETS, SocketState, Why};
+
+use super::files;
+use super::limits::Limits;
+use super::netlink::Failure;
+use super::sockdiag::{
+    ANY, All, BOUND, CONNECTED, Diagnostics, Exact, INET, INET6, LISTENING, Row, TCP, UDP,
+};
+
+/// The port and addresses that a socket was to be bound to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    /// `IPPROTO_TCP` or `IPPROTO_UDP`.
+    pub(super) protocol: u8,
+    pub(super) port: u16,
+    pub(super) reach: Reach,
+    /// The cookie of that socket, which does not stand in its own way.
+    pub(super) cookie: Option<u64>,
+    /// Whether it has SO_REUSEPORT, so that several may listen where it cannot.
+    pub(super) shares: bool,
+}
+
+/// The sockets in the way, the most telling first. All-zero bytes are an empty list.
+#[repr(C)]
+pub(super) struct Found {
+    rows: [Row; MAX_SOCKETS],
+    listed: u32,
+    /// How many there are, also those that are not listed.
+    pub(super) total: u32,
+}
+
+impl Found {
+    pub(super) fn clear(&mut self) {
+        self.listed = 0;
+        self.total = 0;
+    }
+
+    pub(super) fn rows(&self) -> &[Row] {
+        &self.rows[..self.listed as usize]
+    }
+
+    pub(super) fn rows_mut(&mut self) -> &mut [Row] {
+        &mut self.rows[..self.listed as usize]
+    }
+
+    /// Takes a row in where it overlaps with the target and is not there yet.
+    fn add(&mut self, target: &Target, row: &Row) {
+        let overlaps = row.reach().is_some_and(|reach| reach.overlaps(&target.reach));
+        let is_own = target.cookie == Some(row.cookie);
+        if !overlaps || is_own || self.rows().iter().any(|known| known.cookie == row.cookie) {
+            return;
+        }
+        self.total = self.total.saturating_add(1);
+        let at = self.rows().partition_point(|known| known.rank() <= row.rank());
+        if at == MAX_SOCKETS {
+            return;
+        }
+        let end = (self.listed as usize + 1).min(MAX_SOCKETS);
+        self.rows.copy_within(at..end - 1, at + 1);
+        self.rows[at] = *row;
+        self.listed = end as u32;
+    }
+}
+
+/// Finds the sockets in the way of `target`. Fails where some may be missing.
+pub(super) fn find(
+    target: &Target,
+    found: &mut Found,
+    buffer: &mut [u8],
+    limits: Limits,
+) -> Result<(), Why> {
+    found.clear();
+    let mut diagnostics = Diagnostics::open(buffer, limits).map_err(Failure::why)?;
+    let result = if target.protocol == UDP {
+        walk(&mut diagnostics, target, ANY, found)
+    } else {
+        find_tcp(&mut diagnostics, target, found)
+    };
+    result.map_err(Failure::why)?;
+    let needs_bound = target.protocol == TCP && !has_listener(found);
+    if needs_bound && !shows_bound_sockets() { Err(Why::NotSupported) } else { Ok(()) }
+}
+
+fn find_tcp(
+    diagnostics: &mut Diagnostics<'_>,
+    target: &Target,
+    found: &mut Found,
+) -> Result<(), Failure> {
+    for ip in probes(target.reach).into_iter().flatten() {
+        let exact = Exact { ip, port: target.port, device: target.reach.device, cookie: None };
+        if let Some(row) = diagnostics.find(exact)? {
+            found.add(target, &row);
+        }
+        if !target.shares && has_all(target, found) {
+            return Ok(());
+        }
+    }
+    walk(diagnostics, target, LISTENING, found)?;
+    if has_listener(found) {
+        return Ok(());
+    }
+    walk(diagnostics, target, BOUND, found)?;
+    walk(diagnostics, target, CONNECTED, found)
+}
+
+/// Whether the listener that was found leaves no room for others that overlap with the target,
+/// except by SO_REUSEPORT.
+fn has_all(target: &Target, found: &Found) -> bool {
+    found.rows().iter().any(|row| row.reach().is_some_and(|reach| reach.covers(&target.reach)))
+}
+
+fn has_listener(found: &Found) -> bool {
+    // Listeners rank first.
+    found.rows().first().is_some_and(|row| row.state(TCP) == SocketState::Listen)
+}
+
+/// The addresses whose listeners to look up. Loopback stands in for a wildcard: a look-up of it
+/// finds listeners on the wildcard, and those on loopback besides.
+fn probes(reach: Reach) -> [Option<IpAddr>; 2] {
+    let v4 = reach.v4.map(|ip| if ip.is_unspecified() { Ipv4Addr::LOCALHOST } else { ip });
+    let v6 = reach.v6.map(|ip| if ip.is_unspecified() { Ipv6Addr::LOCALHOST } else { ip });
+    [v4.map(IpAddr::V4), v6.map(IpAddr::V6)]
+}
+
+/// Takes in all sockets on the port in `states`. Both families have sockets that take the other's
+/// packets.
+fn walk(
+    diagnostics: &mut Diagnostics<'_>,
+    target: &Target,
+    states: u32,
+    found: &mut Found,
+) -> Result<(), Failure> {
+    // No IPv4 socket takes packets to an IPv6 address.
+    let families = if target.reach.v4.is_some() { &[INET, INET6][..] } else { &[INET6] };
+    for family in families {
+        let all = All { family: *family, protocol: target.protocol, port: target.port, states };
+        diagnostics.each(all, &mut |row| found.add(target, row))?;
+    }
+    Ok(())
+}
+
+/// Finds the sockets that are bound but do not listen, in the way of `target`.
+pub(super) fn find_bound(
+    target: &Target,
+    found: &mut Found,
+    buffer: &mut [u8],
+    limits: Limits,
+) -> Result<(), Why> {
+    found.clear();
+    if !shows_bound_sockets() {
+        return Err(Why::NotSupported);
+    }
+    let mut diagnostics = Diagnostics::open(buffer, limits).map_err(Failure::why)?;
+    walk(&mut diagnostics, target, BOUND, found).map_err(Failure::why)
+}
+
+/// Whether a listener is still there; `None` where that cannot be told.
+pub(super) fn is_still_there(
+    target: &Target,
+    row: &Row,
+    buffer: &mut [u8],
+    limits: Limits,
+) -> Option<bool> {
+    let reach = row.reach()?;
+    let ip = probes(reach).into_iter().flatten().next()?;
+    let exact = Exact { ip, port: target.port, device: reach.device, cookie: Some(row.cookie) };
+    let mut diagnostics = Diagnostics::open(buffer, limits).ok()?;
+    diagnostics.find(exact).ok().map(|row| row.is_some())
+}
+
+/// Whether this kernel lists sockets that are bound but do not listen: Linux 6.8 and later, by
+/// `TCPF_BOUND_INACTIVE`; older ones ignore the bit.
+fn shows_bound_sockets() -> bool {
+    let mut release = [0; 64];
+    files::read_short(c"/proc/sys/kernel/osrelease", &mut release).is_ok_and(is_at_least_6_8)
+}
+
+fn is_at_least_6_8(release: &[u8]) -> bool {
+    let mut parts = release.split(|byte| !byte.is_ascii_digit()).map(files::number);
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) >= (6, 8),
+        _ => false,
+    }
+}

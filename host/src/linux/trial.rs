@@ -1,0 +1,144 @@
+//! What a socket of our own shows: whether SO_REUSEADDR would help.
+
+use core::net::SocketAddrV6;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use bindshim_core::address::Address;
+use bindshim_core::attempt::{Attempt, Protocol};
+use bindshim_core::facts::{Fact, Why};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
+
+use super::files::High;
+use super::limits::why;
+
+/// Whether the same bind succeeds with SO_REUSEADDR set. The trial socket never listens and is
+/// closed at once; still it must be tried only where nobody owns what lingers on the port, for
+/// while it is bound it could keep others out.
+pub(super) fn reuseaddr(attempt: &Attempt, device: u32) -> Fact<bool> {
+    let Some(address) = &attempt.address else { return Fact::Unknown(Why::NotAsked) };
+    match try_with_reuseaddr(attempt, address, device) {
+        Ok(()) => Fact::Known(true),
+        Err(Errno::ADDRINUSE) => Fact::Known(false),
+        Err(errno) => Fact::Unknown(why(errno)),
+    }
+}
+
+fn try_with_reuseaddr(attempt: &Attempt, address: &Address, device: u32) -> Result<(), Errno> {
+    let family = match address {
+        Address::V4 { .. } => AddressFamily::INET,
+        Address::V6 { .. } => AddressFamily::INET6,
+        _ => return Err(Errno::AFNOSUPPORT),
+    };
+    let protocol = match attempt.socket.protocol {
+        Some(Protocol::Mptcp) => ipproto::MPTCP,
+        _ => ipproto::TCP,
+    };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(protocol))?;
+    let socket = High::take(socket)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if let Some(v6only) = attempt.socket.v6only {
+        sockopt::set_ipv6_v6only(&socket, v6only)?;
+    }
+    if device != 0 {
+        set_device(&socket, device)?;
+    }
+    match *address {
+        Address::V4 { ip, port } => bind(&socket, &core::net::SocketAddrV4::new(ip, port)),
+        Address::V6 { ip, port, scope } => bind(&socket, &SocketAddrV6::new(ip, port, 0, scope)),
+        _ => Err(Errno::AFNOSUPPORT),
+    }
+}
+
+/// The interface that a socket is bound to (`SO_BINDTOIFINDEX`, Linux 5.0); 0 for none, also where
+/// the kernel does not tell.
+pub(super) fn device(socket: BorrowedFd<'_>) -> u32 {
+    let mut index: libc::c_int = 0;
+    let mut length: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
+    let result = keeping_errno(|| {
+        // SAFETY: both pointers are valid for the writes of the kernel, which are as long as the
+        // length says; by number, so that no hook sees the call.
+        unsafe {
+            libc::syscall(
+                libc::SYS_getsockopt,
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_BINDTOIFINDEX,
+                &raw mut index,
+                &raw mut length,
+            )
+        }
+    });
+    if result.is_ok() { index.cast_unsigned() } else { 0 }
+}
+
+fn set_device(socket: &High, device: u32) -> Result<(), Errno> {
+    use std::os::fd::AsFd;
+    let index = device.cast_signed();
+    keeping_errno(|| {
+        // SAFETY: the value is valid for the kernel to read; by number, so that no hook sees the
+        // call.
+        unsafe {
+            libc::syscall(
+                libc::SYS_setsockopt,
+                socket.as_fd().as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_BINDTOIFINDEX,
+                &raw const index,
+                size_of::<libc::c_int>(),
+            )
+        }
+    })
+}
+
+/// Makes a system call through libc, and takes its error out of `errno`.
+fn keeping_errno(call: impl FnOnce() -> libc::c_long) -> Result<(), Errno> {
+    // SAFETY: libc gives a valid pointer to this thread's errno.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above; only this thread uses it.
+    let before = unsafe { errno.read() };
+    let result = if call() == 0 {
+        Ok(())
+    } else {
+        // SAFETY: as above.
+        Err(Errno::from_raw_os_error(unsafe { errno.read() }))
+    };
+    // SAFETY: as above.
+    unsafe { errno.write(before) };
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::AsFd;
+
+    use bindshim_core::attempt::Function;
+
+    use super::*;
+
+    #[test]
+    fn devices_are_set_and_told() {
+        let socket = High::take(
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .unwrap(),
+        )
+        .unwrap();
+        assert_eq!(device(socket.as_fd()), 0);
+        set_device(&socket, 1).unwrap();
+        assert_eq!(device(socket.as_fd()), 1);
+        assert!(set_device(&socket, u32::MAX).is_err());
+    }
+
+    #[test]
+    fn a_listener_cannot_be_reused_and_a_free_port_can() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut attempt = Attempt::new(Function::Bind, 3);
+        attempt.address = Some(Address::V4 { ip: core::net::Ipv4Addr::LOCALHOST, port });
+        assert_eq!(reuseaddr(&attempt, 0), Fact::Known(false));
+        drop(listener);
+        assert_eq!(reuseaddr(&attempt, 0), Fact::Known(true));
+        assert_eq!(reuseaddr(&attempt, 1), Fact::Known(true));
+    }
+}
