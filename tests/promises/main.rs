@@ -1,0 +1,13 @@
+//! One file per promise.
+#![cfg(target_os = "linux")]
+
+mod causes;
+mod faults;
+mod heap;
+mod log;
+mod policy;
+mod random;
+mod safety;
+mod servers;
+mod settings;
+mod support;

@@ -1,0 +1,224 @@
+//! No crash, no second call, no deadlock; `errno` and descriptor numbers as without us.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+use std::sync::OnceLock;
+
+use bindshim_tests::victims::beside_the_tests;
+use bindshim_tests::{Ended, Room, Subject, Way, programs};
+use serde_json::Value;
+
+use crate::support::listener;
+
+/// Runs a victim bare, and recorded in a file; both behave alike.
+#[track_caller]
+fn same_as_bare(victim: &str) -> Ended {
+    let room = Room::new();
+    // One port for each run: nothing of the first may be in the way of the second.
+    let arguments = room.port().to_string();
+    let bare = room.run_victim(victim, &arguments).finish();
+    let covered = room.run_victim(victim, &arguments).recorded(&room).finish();
+    assert_eq!(covered.behaviour(), bare.behaviour());
+    // Descriptions on standard error are not the program's; what it says itself stays the same.
+    for way in [Way::Preload, Way::Launcher] {
+        let explained = room.run_victim(victim, &arguments).way(&room, way);
+        let explained = explained.set("explain", "always").set("log", "-").finish();
+        assert_eq!((explained.status, &explained.stdout), (bare.status, &bare.stdout));
+    }
+    covered
+}
+
+#[test]
+fn errno_is_as_the_kernel_left_it() {
+    let ended = same_as_bare("errno_kept");
+    assert_eq!(ended.stdout.matches(" 0 errno 4242\n").count(), 4, "{}", ended.stdout);
+    assert_eq!(ended.stdout.matches("errno 98\n").count(), 1, "{}", ended.stdout);
+    let records = ended.records();
+    records.assert_gapless();
+    let calls = ["setsockopt", "bind", "listen"].map(|call| records.calls(call).len());
+    assert_eq!(calls, [2, 4, 2], "SO_KEEPALIVE is not recorded: {records}");
+}
+
+#[test]
+fn errno_is_kept_under_policies() {
+    let room = Room::new();
+    let port = room.port().to_string();
+    let bare = room.run_victim("errno_kept", &port).finish();
+    let victim = room.run_victim("errno_kept", &port).recorded(&room);
+    let covered = victim.set("reuseaddr", "1").set("retry", "100ms").finish();
+    assert_eq!(covered.behaviour(), bare.behaviour());
+}
+
+#[test]
+fn descriptors_have_the_numbers_that_they_have_without_us() {
+    let ended = same_as_bare("descriptors");
+    assert!(ended.stdout.starts_with("sockets 3 4\nbind 0\nfd 5\n"), "{}", ended.stdout);
+}
+
+#[test]
+fn the_smallest_stack_is_enough() {
+    let ended = same_as_bare("small_stack");
+    assert_eq!(ended.stdout, "bind 0\nlisten 0\nbind -1 98\n");
+    assert_eq!(ended.records().failed()["diagnosis"]["cause"], "own_process_holds_port");
+}
+
+#[test]
+fn a_signal_handler_binds_on_a_small_stack_inside_malloc() {
+    let ended = same_as_bare("signal_stack");
+    assert_eq!(ended.stdout, "wrong 0\n");
+    let records = ended.records();
+    records.assert_gapless();
+    let failures = records.all().iter().filter(|record| record["outcome"] == "failed");
+    assert_eq!(failures.count(), 200, "the handler's calls are recorded");
+}
+
+#[test]
+fn children_of_a_process_with_threads_bind() {
+    let ended = same_as_bare("fork_threads");
+    assert_eq!(ended.stdout, "bad 0\n");
+    ended.records().assert_gapless();
+}
+
+#[test]
+fn a_vfork_child_binds() {
+    let ended = same_as_bare("vfork_child");
+    assert_eq!(ended.stdout, "bind 0\nlisten 0\nchild 7\nbind -1 98\nbind 0\n");
+    let records = ended.records();
+    let (parent, child): (Vec<_>, Vec<_>) =
+        records.all().iter().partition(|record| record["pid"] == ended.pid);
+    let numbers: Vec<_> = parent.iter().map(|record| record["seq"].as_u64()).collect();
+    assert_eq!(numbers, (1..=4).map(Some).collect::<Vec<_>>(), "the parent's count: {records}");
+    assert_eq!(child.len(), 2, "{records}");
+    assert!(child.iter().all(|record| record["seq"] == 0), "{records}");
+}
+
+#[test]
+fn a_vfork_child_never_waits() {
+    let room = Room::new();
+    let port = room.port().to_string();
+    let victim = room.run_victim("vfork_child", &port).recorded(&room).set("retry", "300ms");
+    let ended = victim.finish();
+    let records = ended.records();
+    let child = |record: &&&Value| record["pid"] != ended.pid && record["outcome"] == "failed";
+    let refused = records.calls("bind");
+    let refused = refused.iter().find(child).unwrap_or_else(|| panic!("no record: {records}"));
+    assert_eq!(refused["attempts"], 1, "{refused}");
+    assert_eq!(refused["waited_ms"], 0, "{refused}");
+}
+
+#[test]
+fn a_bind_before_our_constructor() {
+    let room = Room::new();
+    let port = room.port();
+    let early = room.victim_library("early");
+    let victim = || {
+        let own = room.run_victim("steps", "tcp4 bind 127.0.0.1 0");
+        own.env("EARLY_PORT", port.to_string())
+    };
+    let bare = victim().preload_first(early.clone()).finish();
+    assert_eq!(bare.stdout, "early bind 0\nearly listen 0\nearly bind -1 98\nbind 0\n");
+    // Initialised before ours, or after it: the loader's order follows that of the list.
+    let first = victim().preload_first(early.clone()).recorded(&room).finish();
+    let library = room.library();
+    let second = victim().recorded(&room).preload_first(library).library(early).finish();
+    for covered in [&first, &second] {
+        assert_eq!(covered.behaviour(), bare.behaviour());
+        let records = covered.records();
+        records.assert_gapless();
+        assert_eq!(records.calls("bind").len(), 3, "{records}");
+        assert_eq!(records.failed()["diagnosis"]["cause"], "own_process_holds_port");
+    }
+}
+
+/// The `bind` calls of IPv4 that reach the kernel, as strace shows them.
+#[track_caller]
+fn traced_binds(room: &Room, subject: &Subject) -> (Vec<String>, process::Output) {
+    let trace = room.path("trace");
+    let command = subject.command();
+    let mut strace = Command::new(programs::find("strace"));
+    strace.args(["-f", "-qq", "-e", "trace=bind", "-o"]).arg(&trace);
+    for (name, value) in command.get_envs() {
+        let Some(value) = value else { continue };
+        let mut pair = name.to_owned();
+        pair.push("=");
+        pair.push(value);
+        strace.arg("-E").arg(pair);
+    }
+    strace.arg("--").arg(command.get_program()).args(command.get_args());
+    let output = strace.output().expect("strace starts");
+    let trace = fs::read_to_string(trace).expect("strace writes it");
+    let binds = trace.lines().filter(|line| line.contains("bind(") && line.contains("AF_INET,"));
+    (binds.map(String::from).collect(), output)
+}
+
+#[test]
+fn every_call_is_made_once() {
+    let room = Room::new();
+    let port = room.port();
+    let _holder = listener(&room, "127.0.0.1", port);
+    let free = room.port();
+    let steps = format!("tcp4 bind 127.0.0.1 {free} listen tcp4 bind 127.0.0.1 {port}");
+    let (bare, _) = traced_binds(&room, &room.run_victim("steps", &steps));
+    assert_eq!(bare.len(), 2, "{bare:?}");
+    for subject in [
+        room.run_victim("steps", &steps).recorded(&room),
+        room.run_victim("steps", &steps).way(&room, Way::Preload).set("log", "/dev/full"),
+    ] {
+        let (covered, _) = traced_binds(&room, &subject);
+        assert_eq!(covered.len(), 2, "{covered:?}");
+    }
+}
+
+/// The library with a panic in it: built once, in a target directory of its own, with the feature
+/// `fault`; `BINDSHIM_TEST_PANIC=1` lets it panic after each real call.
+#[track_caller]
+fn library_with_a_fault() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT
+        .get_or_init(|| {
+            let target = beside_the_tests().join("fault");
+            let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+            let build = Command::new(cargo)
+                .args(["build", "--release", "--package", "bindshim", "--features", "fault"])
+                // Only the speed of the build is changed: what panics and unwinds stays.
+                .env("CARGO_PROFILE_RELEASE_LTO", "off")
+                .env("CARGO_TARGET_DIR", &target)
+                .current_dir(workspace)
+                .output()
+                .expect("cargo starts");
+            assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
+            target.join("release/libbindshim.so")
+        })
+        .clone()
+}
+
+#[test]
+fn a_panic_after_the_call_leaves_the_kernels_answer() {
+    let room = Room::new();
+    let library = room.path("libfault.so");
+    fs::copy(library_with_a_fault(), &library).expect("it was built");
+    let port = room.port();
+    let _holder = listener(&room, "127.0.0.1", port);
+    let free = room.port();
+    let steps = format!("tcp4 reuse bind 127.0.0.1 {free} listen tcp4 bind 127.0.0.1 {port}");
+    let bare = room.run_victim("steps", &steps).finish();
+    let faulty = || {
+        let victim = room.run_victim("steps", &steps).library(library.clone());
+        victim.set("log", room.path("fault.log")).env("BINDSHIM_TEST_PANIC", "1")
+    };
+    let covered = faulty().finish();
+    assert_eq!(
+        (covered.status, &covered.stdout),
+        (bare.status, &bare.stdout),
+        "{}",
+        covered.stderr
+    );
+    let (binds, output) = traced_binds(&room, &faulty());
+    assert_eq!(binds.len(), 2, "{binds:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), bare.stdout);
+    // The same library works where nothing panics: the fault was in the way, not the build.
+    let working = room.run_victim("steps", &steps).recorded(&room).library(library).finish();
+    assert_eq!(working.records().calls("bind").len(), 2);
+}

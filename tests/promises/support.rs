@@ -1,0 +1,168 @@
+//! Steps that several promises need.
+
+use std::io::Read;
+use std::net::TcpStream;
+
+use bindshim_tests::{Room, Running, sockets, wait};
+use serde_json::Value;
+
+/// Starts a `steps` victim, bare, that binds TCP `address:port`, listens and stays.
+#[track_caller]
+pub(crate) fn listener(room: &Room, address: &str, port: u16) -> Running {
+    let kind = if address.contains(':') { "tcp6" } else { "tcp4" };
+    staying(room, &format!("{kind} bind {address} {port} listen"))
+}
+
+/// Starts a `steps` victim, bare, and waits until it is through and stays.
+#[track_caller]
+pub(crate) fn staying(room: &Room, steps: &str) -> Running {
+    let mut holder = room.run_victim("steps", &format!("{steps} hold")).start();
+    holder.wait_for("holding");
+    assert!(!holder.stdout().contains("-1"), "{}", holder.stdout());
+    holder
+}
+
+/// A bare server without SO_REUSEADDR serves one connection on 127.0.0.1 and goes, and leaves its
+/// end of it in TIME_WAIT.
+#[track_caller]
+pub(crate) fn leave_time_wait(room: &Room, port: u16) {
+    serve_and_leave(room.run_victim("remnant", &format!("{port} time_wait")).start(), port);
+}
+
+/// The same by a server that sets SO_REUSEADDR.
+#[track_caller]
+pub(crate) fn leave_time_wait_with_reuseaddr(room: &Room, port: u16) {
+    serve_and_leave(room.run_victim("remnant", &format!("{port} time_wait reuse")).start(), port);
+}
+
+/// Lets a `remnant ... time_wait` serve its connection and go; returns it when the connection is
+/// in TIME_WAIT.
+#[track_caller]
+pub(crate) fn serve_and_leave(server: Running, port: u16) -> bindshim_tests::Ended {
+    let client = connect(server, port);
+    let ended = client.close();
+    wait_for_state(port, 6);
+    ended
+}
+
+/// A connection to a `remnant`, which has said hello and is about to go.
+pub(crate) struct Client {
+    stream: TcpStream,
+    server: Running,
+}
+
+/// Connects to a `remnant` and reads what it says.
+#[track_caller]
+pub(crate) fn connect(server: Running, port: u16) -> Client {
+    let mut server = server;
+    server.wait_for("listen 0");
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
+    let mut hello = [0; 6];
+    stream.read_exact(&mut hello).expect("the server says hello");
+    Client { stream, server }
+}
+
+impl Client {
+    /// Closes the client's side, and waits for the end of the server.
+    #[track_caller]
+    pub(crate) fn close(mut self) -> bindshim_tests::Ended {
+        let mut rest = Vec::new();
+        self.stream.read_to_end(&mut rest).expect("the server closes first");
+        drop(self.stream);
+        self.server.wait()
+    }
+
+    /// Waits for the end of the server and keeps the connection open.
+    #[track_caller]
+    pub(crate) fn keep(self) -> (TcpStream, bindshim_tests::Ended) {
+        (self.stream, self.server.wait())
+    }
+
+    /// Splits it into the connection and the server.
+    pub(crate) fn into_parts(self) -> (TcpStream, Running) {
+        (self.stream, self.server)
+    }
+}
+
+/// Waits until a TCP socket on `port` is in this state (include/net/tcp_states.h) and nothing
+/// listens.
+#[track_caller]
+pub(crate) fn wait_for_state(port: u16, state: u8) {
+    wait::until(&format!("a socket on port {port} in state {state}"), || {
+        let rows = sockets::tcp_on(port);
+        let listens = rows.iter().any(|row| row.state == 10);
+        (!listens && rows.iter().any(|row| row.state == state)).then_some(())
+    });
+}
+
+/// What a record may say of a cure.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Cure {
+    /// It works.
+    Yes,
+    /// It does not.
+    No,
+    /// It may, or that is not known.
+    Maybe,
+    /// It does not, which the record may not know.
+    NotYes,
+}
+
+impl Cure {
+    fn fits(self, told: &Value) -> bool {
+        match self {
+            Self::Yes => *told == true,
+            Self::No => *told == false,
+            Self::Maybe => told.is_null(),
+            Self::NotYes => *told != true,
+        }
+    }
+}
+
+/// Checks that the record's diagnosis has this cause, and what it says of SO_REUSEADDR and of
+/// waiting.
+#[track_caller]
+pub(crate) fn assert_diagnosis(record: &Value, cause: &str, [reuseaddr, retry]: [Cure; 2]) {
+    let diagnosis = &record["diagnosis"];
+    assert_eq!(diagnosis["cause"], cause, "{record}");
+    assert!(reuseaddr.fits(&diagnosis["reuseaddr_cures"]), "reuseaddr {reuseaddr:?}: {record}");
+    assert!(retry.fits(&diagnosis["retry_cures"]), "retry {retry:?}: {record}");
+    assert!(diagnosis["summary"].as_str().is_some_and(|s| !s.is_empty()), "{record}");
+    assert_harmless_advice(record);
+}
+
+/// Checks that no fix is one of those that do more harm than good.
+#[track_caller]
+pub(crate) fn assert_harmless_advice(record: &Value) {
+    let fixes = record["diagnosis"]["fixes"].to_string();
+    for never in ["kill -9", "tcp_tw_recycle", "tcp_fin_timeout", "SO_REUSEPORT", "setenforce"] {
+        assert!(!fixes.contains(never), "advises {never}: {record}");
+    }
+}
+
+/// Checks the record's error.
+#[track_caller]
+pub(crate) fn assert_error(record: &Value, code: i32, name: &str) {
+    assert_eq!(record["outcome"], "failed", "{record}");
+    assert_eq!(record["error"]["code"], code, "{record}");
+    assert_eq!(record["error"]["name"], name, "{record}");
+    assert!(record["error"]["message"].as_str().is_some_and(|m| !m.is_empty()), "{record}");
+}
+
+/// Checks that the record's only holder is `pid`, as `/proc` describes it, in this state.
+#[track_caller]
+pub(crate) fn assert_holder(record: &Value, pid: u32, state: &str, ip: &str, port: u16) {
+    let holders = record["diagnosis"]["holders"].as_array().expect("the schema says so");
+    assert_eq!(record["diagnosis"]["holders_total"], 1, "{record}");
+    let [holder] = holders.as_slice() else { panic!("{} holders: {record}", holders.len()) };
+    assert_eq!(holder["pid"], pid, "{record}");
+    assert_eq!(holder["state"], state, "{record}");
+    assert_eq!(holder["address"]["ip"], ip, "{record}");
+    assert_eq!(holder["address"]["port"], port, "{record}");
+    assert_eq!(holder["unknown"], Value::Null, "{record}");
+    let program = sockets::program(pid).expect("the holder lives");
+    assert_eq!(holder["program"], program.to_str().expect("a plain path"), "{record}");
+    let uid = sockets::uid(pid).expect("the holder lives");
+    assert_eq!(holder["uid"], uid, "{record}");
+    assert_eq!(holder["user"], Value::from(sockets::user(uid)), "{record}");
+}

@@ -1,0 +1,46 @@
+//! Finding the programs that a test needs.
+
+use std::path::PathBuf;
+
+/// The Debian packages of the programs that the tests start.
+const PACKAGES: &[(&str, &str)] = &[
+    ("cc", "gcc"),
+    ("python3", "python3"),
+    ("nginx", "nginx"),
+    ("redis-server", "redis-server"),
+    ("haproxy", "haproxy"),
+    ("node", "nodejs"),
+    ("ruby", "ruby"),
+    ("perl", "perl"),
+    ("java", "default-jdk-headless"),
+    ("ncat", "ncat"),
+    ("nc", "netcat-openbsd"),
+    ("socat", "socat"),
+    ("strace", "strace"),
+    ("ss", "iproute2"),
+    ("sh", "dash"),
+];
+
+/// Where `name` is installed. The system's directories come first: what a version manager puts in
+/// front of them is often a script in a directory that other users may not enter.
+///
+/// # Panics
+/// If it is not installed, with the package to install.
+#[must_use]
+#[track_caller]
+pub fn find(name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"].map(PathBuf::from);
+    let found = system
+        .into_iter()
+        .chain(std::env::split_paths(&path))
+        .map(|directory| directory.join(name))
+        .find(|file| file.is_file());
+    match (found, PACKAGES.iter().find(|(program, _)| *program == name)) {
+        (Some(file), _) => file,
+        (None, Some((_, package))) => {
+            panic!("{name} is not installed: apt-get install {package}")
+        }
+        (None, None) => panic!("{name} is not installed"),
+    }
+}

@@ -1,0 +1,137 @@
+//! Records: read, checked against the published schema, and looked up.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+use crate::room;
+
+/// The longest line, with its newline.
+pub const MAX_LINE: usize = 4096;
+
+/// The records of one log, in its order.
+#[derive(Debug)]
+pub struct Records(Vec<Value>);
+
+impl Records {
+    /// Reads a log. One that does not exist is empty.
+    ///
+    /// # Panics
+    /// If a line is not whole, too long, not JSON, or not as the schema says.
+    #[must_use]
+    #[track_caller]
+    pub fn read(log: &Path) -> Self {
+        Self::parse(&fs::read(log).unwrap_or_default())
+    }
+
+    /// Parses the content of a log.
+    ///
+    /// # Panics
+    /// As [`Records::read`].
+    #[must_use]
+    #[track_caller]
+    pub fn parse(content: &[u8]) -> Self {
+        let mut records = Vec::new();
+        for line in content.split_inclusive(|byte| *byte == b'\n') {
+            let shown = String::from_utf8_lossy(line);
+            assert!(line.ends_with(b"\n"), "a line without an end: {shown}");
+            assert!(line.len() <= MAX_LINE, "a line of {} bytes: {shown}", line.len());
+            let record = serde_json::from_slice(line).unwrap_or_else(|e| panic!("{e}: {shown}"));
+            if let Err(error) = schema().validate(&record) {
+                panic!("{error} at {}: {shown}", error.instance_path());
+            }
+            records.push(record);
+        }
+        Self(records)
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> &[Value] {
+        &self.0
+    }
+
+    /// The attempts to make this call.
+    #[must_use]
+    pub fn calls(&self, call: &str) -> Vec<&Value> {
+        self.0.iter().filter(|record| record["call"] == call).collect()
+    }
+
+    /// The notices.
+    #[must_use]
+    pub fn notices(&self) -> Vec<&Value> {
+        self.0.iter().filter(|record| record["kind"] == "notice").collect()
+    }
+
+    /// The only attempt to make this call.
+    ///
+    /// # Panics
+    /// If there is none, or more than one.
+    #[must_use]
+    #[track_caller]
+    pub fn only(&self, call: &str) -> &Value {
+        match self.calls(call).as_slice() {
+            [record] => record,
+            records => panic!("{} records of {call}, not one: {self}", records.len()),
+        }
+    }
+
+    /// The only attempt that failed.
+    ///
+    /// # Panics
+    /// If there is none, or more than one.
+    #[must_use]
+    #[track_caller]
+    pub fn failed(&self) -> &Value {
+        let failed: Vec<_> = self.0.iter().filter(|r| r["outcome"] == "failed").collect();
+        match failed.as_slice() {
+            [record] => record,
+            records => panic!("{} failures, not one: {self}", records.len()),
+        }
+    }
+
+    /// Checks that each process counted its records from 1 without a gap, and lost none.
+    ///
+    /// # Panics
+    /// If one did not.
+    #[track_caller]
+    pub fn assert_gapless(&self) {
+        let mut counts = BTreeMap::new();
+        for record in &self.0 {
+            let process = (record["pid"].as_u64(), record["start"].as_u64());
+            let count = counts.entry(process).or_insert(0);
+            *count += 1;
+            assert_eq!(record["seq"], *count, "a gap in {process:?}: {self}");
+            assert_eq!(record["dropped"], 0, "lines lost in {process:?}: {self}");
+        }
+    }
+}
+
+impl std::fmt::Display for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().take(50).try_for_each(|record| write!(f, "\n{record}"))
+    }
+}
+
+/// The schema that `bindshim schema` prints.
+///
+/// # Panics
+/// If it prints none.
+pub fn schema() -> &'static Validator {
+    static SCHEMA: OnceLock<Validator> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let program = room::under_test_directory().join("bindshim");
+        let output = Command::new(&program)
+            .arg("schema")
+            .output()
+            .unwrap_or_else(|e| panic!("{} schema: {e}", program.display()));
+        assert!(output.status.success(), "{} schema: {output:?}", program.display());
+        let schema = serde_json::from_slice(&output.stdout).expect("a schema is JSON");
+        jsonschema::validator_for(&schema).expect("it is a JSON Schema")
+    })
+}

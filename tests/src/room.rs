@@ -1,0 +1,204 @@
+//! A room of its own for each test: a directory, a network, and the programs under test.
+
+use std::fs;
+use std::net::{TcpListener, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use tempfile::TempDir;
+
+use crate::process::Subject;
+use crate::victims::{self, Kind};
+use crate::{programs, sockets, wait};
+
+/// Names the directory with `libbindshim.so`, `bindshim-run` and `bindshim`.
+pub const DIRECTORY: &str = "BINDSHIM_TEST_DIR";
+
+/// A directory that any user may enter, and for root a network with nothing but a loopback
+/// interface. Both are gone with the room.
+///
+/// The network belongs to the thread that made the room, and to whatever it starts.
+#[derive(Debug)]
+pub struct Room {
+    directory: TempDir,
+}
+
+impl Room {
+    /// A new room.
+    ///
+    /// # Panics
+    /// If root may not make a network namespace.
+    #[must_use]
+    #[expect(clippy::new_without_default, reason = "it changes the thread's network")]
+    pub fn new() -> Self {
+        if is_root() {
+            enter_new_network();
+        }
+        let directory = tempfile::Builder::new()
+            .prefix("bindshim-test-")
+            .permissions(fs::Permissions::from_mode(0o777))
+            .tempdir()
+            .expect("the directory for temporary files is writable");
+        // The file mode creation mask may have taken some of it.
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777))
+            .expect("the owner of a directory may change its mode");
+        Self { directory }
+    }
+
+    /// A room for a test that only root can run: it needs other users or network settings.
+    ///
+    /// # Panics
+    /// For other users.
+    #[must_use]
+    #[track_caller]
+    pub fn for_root(reason: &str) -> Self {
+        assert!(
+            is_root(),
+            "{reason}: run the tests as root, or as root of a user namespace \
+             (unshare --map-auto --map-root-user --net)"
+        );
+        Self::new()
+    }
+
+    /// The path of a file in the room.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes a file and gives its path.
+    ///
+    /// # Panics
+    /// If that fails.
+    #[must_use]
+    pub fn file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, content).expect("the room is writable");
+        path
+    }
+
+    /// One of the programs under test, copied into the room so that every user can read it.
+    ///
+    /// # Panics
+    /// If it was not built.
+    #[must_use]
+    #[track_caller]
+    pub fn under_test(&self, name: &str) -> PathBuf {
+        self.copy(&under_test_directory().join(name), name)
+    }
+
+    /// The library under test.
+    #[must_use]
+    #[track_caller]
+    pub fn library(&self) -> PathBuf {
+        self.under_test("libbindshim.so")
+    }
+
+    /// The launcher under test, with its library beside it.
+    #[must_use]
+    #[track_caller]
+    pub fn launcher(&self) -> PathBuf {
+        let _ = self.library();
+        self.under_test("bindshim-run")
+    }
+
+    /// A victim, compiled and copied into the room.
+    #[must_use]
+    #[track_caller]
+    pub fn victim(&self, name: &str) -> PathBuf {
+        self.copy(&victims::compiled(name, Kind::Program), name)
+    }
+
+    /// A victim that is a library.
+    #[must_use]
+    #[track_caller]
+    pub fn victim_library(&self, name: &str) -> PathBuf {
+        self.copy(&victims::compiled(name, Kind::Library), &format!("{name}.so"))
+    }
+
+    /// A run of a victim.
+    #[must_use]
+    #[track_caller]
+    pub fn run_victim(&self, name: &str, arguments: &str) -> Subject {
+        Subject::new(self, self.victim(name)).args(arguments.split_whitespace())
+    }
+
+    /// A run of an installed program.
+    #[must_use]
+    #[track_caller]
+    pub fn run(&self, program: &str, arguments: &str) -> Subject {
+        Subject::new(self, programs::find(program)).args(arguments.split_whitespace())
+    }
+
+    /// A TCP and UDP port that nobody uses, below those that the kernel hands out.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let base = std::process::id() % 97 * 103;
+        wait::until("a free port", || {
+            let next = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+            let port = 20_000 + ((base + next) % 12_000) as u16;
+            let free = TcpListener::bind(("0.0.0.0", port)).is_ok()
+                && UdpSocket::bind(("0.0.0.0", port)).is_ok();
+            free.then_some(port)
+        })
+    }
+
+    /// Waits until a TCP socket listens on `port`.
+    #[track_caller]
+    pub fn wait_for_listener(&self, port: u16) {
+        wait::until(&format!("a listener on port {port}"), || {
+            sockets::tcp().iter().any(|row| row.local.1 == port && row.state == 10).then_some(())
+        });
+    }
+
+    fn copy(&self, from: &Path, name: &str) -> PathBuf {
+        let to = self.path(name);
+        if !to.exists() {
+            fs::copy(from, &to).unwrap_or_else(|e| {
+                panic!(
+                    "{}: {e}; build it with cargo build --release, or name its directory in \
+                     {DIRECTORY}",
+                    from.display()
+                )
+            });
+            fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
+                .expect("the owner of a file may change its mode");
+        }
+        to
+    }
+}
+
+/// Where the library and the launcher under test are.
+#[must_use]
+pub fn under_test_directory() -> PathBuf {
+    std::env::var_os(DIRECTORY).map_or_else(victims::beside_the_tests, PathBuf::from)
+}
+
+/// Whether the tests run as root.
+#[must_use]
+pub fn is_root() -> bool {
+    // SAFETY: geteuid(2) takes nothing and always succeeds.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Gives the calling thread an empty network with a loopback interface that is up.
+fn enter_new_network() {
+    // SAFETY: unshare(2) changes only what this thread sees; CLONE_NEWNET touches no memory and
+    // no descriptor.
+    let unshared = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+    assert_eq!(unshared, 0, "unshare(CLONE_NEWNET): {}", std::io::Error::last_os_error());
+    let socket =
+        UdpSocket::bind("127.0.0.1:0").expect("127.0.0.1 is there, even on a down loopback");
+    use std::os::fd::AsRawFd;
+    // SAFETY: all-zero bytes are a valid ifreq, a struct of plain numbers.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+        *to = *from as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: SIOCSIFFLAGS reads one ifreq, which is alive and terminated by zero bytes.
+    let up = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS as _, &request) };
+    assert_eq!(up, 0, "loopback up: {}", std::io::Error::last_os_error());
+}

@@ -1,0 +1,110 @@
+// Does what its arguments say, one after the other, and says what each call gave: most failures
+// of a bind are a few plain steps. Usage: steps STEP...
+//
+//   tcp4 tcp6 udp4 udp6 unix   a new socket, on which the following steps work
+//   reuse noreuse reuseport v6only   sets the option
+//   bind ADDRESS PORT          bind PATH for a unix socket
+//   listen close
+//   show                       says the socket's SO_REUSEADDR
+//   memory MB                  owns that much memory
+//   kill PID                   kill -9
+//   wait                       until there is a line on standard input
+//   handle                     a handler for SIGINT, which says so
+//   hold                       says "holding" and stays until a signal comes
+//
+// It ends with 1 if a call failed.
+#include <sys/mman.h>
+#include "victim.h"
+
+static int fd = -1, family, failures;
+
+static void step_result(const char *call, int result) {
+    if (tell(call, result) != 0) failures++;
+}
+
+static void on_interrupt(int number) {
+    (void)number;
+    if (write(1, "interrupted\n", 12) != 12) _exit(98);
+}
+
+static void new_socket(const char *kind) {
+    int type = kind[0] == 'u' && kind[1] == 'd' ? SOCK_DGRAM : SOCK_STREAM;
+    family = strcmp(kind, "unix") == 0 ? AF_UNIX : kind[3] == '6' ? AF_INET6 : AF_INET;
+    fd = socket(family, type, 0);
+    if (fd < 0) give_up("socket");
+}
+
+static void set(int level, int option, int value) {
+    step_result("setsockopt", setsockopt(fd, level, option, &value, sizeof value));
+}
+
+static char **do_bind(char **arguments) {
+    struct sockaddr_storage address;
+    memset(&address, 0, sizeof address);
+    socklen_t length;
+    if (family == AF_UNIX) {
+        struct sockaddr_un *un = (struct sockaddr_un *)&address;
+        un->sun_family = AF_UNIX;
+        strncpy(un->sun_path, *arguments++, sizeof un->sun_path - 1);
+        length = sizeof *un;
+    } else if (family == AF_INET) {
+        struct sockaddr_in *in = (struct sockaddr_in *)&address;
+        in->sin_family = AF_INET;
+        if (inet_pton(AF_INET, *arguments++, &in->sin_addr) != 1) give_up("inet_pton");
+        in->sin_port = htons((unsigned short)atoi(*arguments++));
+        length = sizeof *in;
+    } else {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address;
+        in6->sin6_family = AF_INET6;
+        if (inet_pton(AF_INET6, *arguments++, &in6->sin6_addr) != 1) give_up("inet_pton");
+        in6->sin6_port = htons((unsigned short)atoi(*arguments++));
+        length = sizeof *in6;
+    }
+    step_result("bind", bind(fd, (struct sockaddr *)&address, length));
+    return arguments;
+}
+
+static void show(void) {
+    int value = -1;
+    socklen_t length = sizeof value;
+    if (getsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &value, &length) != 0) give_up("getsockopt");
+    printf("reuseaddr %d\n", value);
+    fflush(stdout);
+}
+
+// One page at a time, so that its end takes as long as that of a real program's memory.
+static void own_memory(size_t megabytes) {
+    size_t size = megabytes << 20;
+    char *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) give_up("mmap");
+    madvise(memory, size, MADV_NOHUGEPAGE);
+    for (size_t at = 0; at < size; at += 4096) memory[at] = 1;
+}
+
+static void hold(void) {
+    puts("holding");
+    fflush(stdout);
+    pause();
+}
+
+int main(int argc, char **argv) {
+    (void)argc;
+    for (char **next = argv + 1; *next != NULL;) {
+        const char *step = *next++;
+        if (strcmp(step, "bind") == 0) next = do_bind(next);
+        else if (strcmp(step, "listen") == 0) step_result("listen", listen(fd, 16));
+        else if (strcmp(step, "close") == 0) close(fd);
+        else if (strcmp(step, "reuse") == 0) set(SOL_SOCKET, SO_REUSEADDR, 1);
+        else if (strcmp(step, "noreuse") == 0) set(SOL_SOCKET, SO_REUSEADDR, 0);
+        else if (strcmp(step, "reuseport") == 0) set(SOL_SOCKET, SO_REUSEPORT, 1);
+        else if (strcmp(step, "v6only") == 0) set(IPPROTO_IPV6, IPV6_V6ONLY, 1);
+        else if (strcmp(step, "show") == 0) show();
+        else if (strcmp(step, "memory") == 0) own_memory((size_t)atoi(*next++));
+        else if (strcmp(step, "kill") == 0) kill(atoi(*next++), SIGKILL);
+        else if (strcmp(step, "wait") == 0) { if (getchar() == EOF) give_up("standard input"); }
+        else if (strcmp(step, "handle") == 0) signal(SIGINT, on_interrupt);
+        else if (strcmp(step, "hold") == 0) hold();
+        else new_socket(step);
+    }
+    return failures != 0;
+}
