@@ -92,14 +92,31 @@ pub(super) fn signal_of(fd: RawFd) -> c_long {
     unsafe { call(libc::SYS_fcntl, [c_long::from(fd), c_long::from(F_GETSIG), 0, 0]) }
 }
 
-/// The soft limit of a resource, `u64::MAX` for none (getrlimit(2)); `None` where it cannot be had.
-pub(super) fn limit(resource: libc::__rlimit_resource_t) -> Option<u64> {
-    let mut limits = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };
-    let own = 0;
+/// How long a file this process may make, bytes, `u64::MAX` for any length (getrlimit(2),
+/// `RLIMIT_FSIZE`); `None` where that is not told.
+pub(super) fn size_limit() -> Option<u64> {
+    soft_limit(libc::RLIMIT_FSIZE as c_long)
+}
+
+/// One more than the highest descriptor that this process may get, `u64::MAX` for any
+/// (getrlimit(2), `RLIMIT_NOFILE`); `None` where that is not told.
+pub(super) fn number_limit() -> Option<u64> {
+    soft_limit(libc::RLIMIT_NOFILE as c_long)
+}
+
+/// The call that is named getrlimit costs what fcntl(2) does, prlimit(2) more than twice that; the
+/// older one counts in 32 bits on some machines.
+fn soft_limit(resource: c_long) -> Option<u64> {
+    let mut limits = [0_u64; 2];
     let address = (&raw mut limits) as c_long;
-    // SAFETY: the kernel writes two 64-bit numbers to `limits`, which lives through the call.
-    let answer = unsafe { call(libc::SYS_prlimit64, [own, resource as c_long, 0, address]) };
-    (answer == 0).then_some(limits.rlim_cur)
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+    let (number, arguments) = (libc::SYS_getrlimit, [resource, address, 0, 0]);
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let (number, arguments) = (libc::SYS_prlimit64, [0, resource, 0, address]);
+    // SAFETY: either call writes two 64-bit numbers, the soft limit first, to `limits`, which lives
+    // through it.
+    let answer = unsafe { call(number, arguments) };
+    (answer == 0).then_some(limits[0])
 }
 
 /// Closes a number, which may be closed already (close(2)).
@@ -143,8 +160,8 @@ mod tests {
     #[test]
     fn limits_are_those_of_the_library() {
         let expected = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        assert_eq!(limit(libc::RLIMIT_NOFILE), Some(expected.unwrap_or(u64::MAX)));
-        assert_eq!(limit(1000), None);
+        assert_eq!(number_limit(), Some(expected.unwrap_or(u64::MAX)));
+        assert_eq!(soft_limit(1000), None);
     }
 
     #[test]

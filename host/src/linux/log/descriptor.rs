@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::{DupFlags, dup3, fcntl_dupfd_cloexec};
 
-use super::call::{close, limit, set_signal, signal_of};
+use super::call::{close, number_limit, set_signal, signal_of};
 
 /// What a descriptor leads to, as far as writing to it differs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -135,7 +135,7 @@ impl Descriptor {
     /// The same open file under a high number; the low one is closed. `None`, and closed too,
     /// where no high number is to be had: the low ones are the program's.
     pub(crate) fn moved_high(self) -> Option<Self> {
-        let floors = floors(limit(libc::RLIMIT_NOFILE));
+        let floors = floors(number_limit());
         if floors[0].is_some_and(|floor| self.0 >= floor) {
             return Some(self);
         }
