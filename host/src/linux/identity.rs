@@ -1,18 +1,26 @@
 //! Who a process is, as all its records name it.
 
-use core::mem::MaybeUninit;
-
 use bindshim_core::record::Identity;
 use bindshim_core::text::Text;
 use rustix::system::uname;
 
+use super::memory::{Mapped, Zeroed};
 use super::procfs;
 
 /// A process of which nothing is known.
 pub static NOBODY: Identity =
     Identity { host: Text::EMPTY, start: None, program: None, script: None };
 
-/// Finds out who the process `pid` is.
+/// Room for the beginning of a command line.
+struct Arguments([u8; 4096]);
+
+// SAFETY: bytes may be zero.
+unsafe impl Zeroed for Arguments {}
+
+/// Finds out who the process `pid` is. What `/proc` does not show stays unknown.
 pub fn find(pid: u32, identity: &mut Identity) {
     identity.host = Text::from_bytes(uname().nodename().to_bytes());
+    if let Some(mut buffer) = Mapped::<Arguments>::new() {
+        procfs::identify(pid, &mut buffer.0, identity);
+    }
 }
