@@ -193,6 +193,7 @@ mod tests {
     fn told(style: Style, attempt: &Attempt, outcome: Outcome, actions: &[Action]) -> String {
         let identity = Identity {
             host: Text::from("web-3"),
+            ppid: 1,
             start: None,
             program: Some(Text::from("/usr/sbin/nginx")),
             script: None,
@@ -205,7 +206,6 @@ mod tests {
             dropped: 0,
             pid: 4312,
             tid: 4312,
-            ppid: 1,
             uid: 0,
             identity: &identity,
         };

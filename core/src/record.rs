@@ -26,6 +26,8 @@ pub const MAX_HOLDERS: usize = 8;
 pub struct Identity {
     /// The host's name.
     pub host: Text<64>,
+    /// Parent's process id, when the process wrote its first line.
+    pub ppid: u32,
     /// Start of the process in clock ticks since boot (/proc/pid/stat, field 22).
     pub start: Option<u64>,
     /// The file that it runs.
@@ -52,8 +54,6 @@ pub struct Envelope<'a> {
     pub pid: u32,
     /// Thread id.
     pub tid: u32,
-    /// Parent's process id.
-    pub ppid: u32,
     /// Effective user id.
     pub uid: u32,
     /// What does not change while the process lives.
@@ -279,7 +279,7 @@ pub struct AttemptLine<'a> {
     pid: u32,
     /// Thread id.
     tid: u32,
-    /// Parent's process id.
+    /// Parent's process id, when the process wrote its first line.
     ppid: u32,
     /// Effective user id.
     uid: u32,
@@ -368,7 +368,7 @@ impl<'a> AttemptLine<'a> {
     /// The line for `event`. `cut` says how much the diagnosis in it was cut already.
     #[must_use]
     pub fn new(envelope: &Envelope<'a>, event: &Event<'a>, cut: Cut) -> Self {
-        let Identity { host, start, program, script } = envelope.identity;
+        let Identity { host, ppid, start, program, script } = envelope.identity;
         let kept = if cut >= Cut::Programs { 128 } else { usize::MAX };
         let attempt = event.attempt;
         Self {
@@ -382,7 +382,7 @@ impl<'a> AttemptLine<'a> {
             host: host.as_str(),
             pid: envelope.pid,
             tid: envelope.tid,
-            ppid: envelope.ppid,
+            ppid: *ppid,
             uid: envelope.uid,
             start: *start,
             program: program.as_ref().map(|program| program.last(kept)),
@@ -432,7 +432,7 @@ pub struct NoticeLine<'a> {
     pid: u32,
     /// Thread id.
     tid: u32,
-    /// Parent's process id.
+    /// Parent's process id, when the process wrote its first line.
     ppid: u32,
     /// Effective user id.
     uid: u32,
@@ -452,7 +452,7 @@ impl<'a> NoticeLine<'a> {
     /// The line for a notice.
     #[must_use]
     pub fn new(envelope: &Envelope<'a>, code: &'static str, message: &'a str) -> Self {
-        let Identity { host, start, program, script } = envelope.identity;
+        let Identity { host, ppid, start, program, script } = envelope.identity;
         Self {
             v: VERSION,
             kind: NoticeKind::Notice,
@@ -464,7 +464,7 @@ impl<'a> NoticeLine<'a> {
             host: host.as_str(),
             pid: envelope.pid,
             tid: envelope.tid,
-            ppid: envelope.ppid,
+            ppid: *ppid,
             uid: envelope.uid,
             start: *start,
             program: program.as_ref().map(Text::as_str),

@@ -1,1 +1,11 @@
-//! (in the making)
+//! What the two commands do: `bindshim-run` starts a program under the library, `bindshim` tells
+//! what the library records.
+//!
+//! The binaries are a page each; every room here holds one step. Only [`linux`] knows a system.
+
+pub mod command;
+pub mod generate;
+
+pub mod refusal;
+pub mod request;
+pub mod schema;

@@ -6,7 +6,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use bindshim_tests::{Ended, Room, Subject, Way};
+use bindshim_tests::{Ended, Records, Room, Subject, Way, wait};
 
 /// A `steps` victim that succeeds and fails after a line on its standard input.
 fn victim(room: &Room, port: u16) -> Subject {
@@ -18,9 +18,9 @@ fn victim(room: &Room, port: u16) -> Subject {
 }
 
 #[track_caller]
-fn let_go(subject: Subject, before: impl FnOnce()) -> Ended {
+fn let_go(subject: Subject, before: impl FnOnce(u32)) -> Ended {
     let mut running = subject.start();
-    before();
+    before(running.pid());
     running.stdin().write_all(b"go\n").expect("it waits for a line");
     running.wait()
 }
@@ -29,14 +29,27 @@ fn let_go(subject: Subject, before: impl FnOnce()) -> Ended {
 #[track_caller]
 fn assert_unharmed(room: &Room, log: &Path, mut before: impl FnMut()) {
     let port = room.port();
-    let bare = let_go(victim(room, port), || ());
+    let bare = let_go(victim(room, port), |_| ());
     assert_eq!(bare.code(), Some(1), "{}", bare.stdout);
+    let mut before = |pid| {
+        wait_for_the_library(pid);
+        before();
+    };
     let preloaded = victim(room, port).way(room, Way::Preload).log_to(log);
     assert_eq!(let_go(preloaded, &mut before).behaviour(), bare.behaviour());
     // Under the launcher, explanations are on by default and not part of this promise.
     let launched = victim(room, port).way(room, Way::Launcher).log_to(log).set("explain", "never");
     let launched = let_go(launched, &mut before);
     assert_eq!((launched.status, launched.stdout), (bare.status, bare.stdout));
+}
+
+/// Waits until a process has loaded the library: what does not run harms nobody.
+#[track_caller]
+fn wait_for_the_library(pid: u32) {
+    wait::until("the library in the process", || {
+        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+        maps.contains("/libbindshim.so").then_some(())
+    });
 }
 
 #[test]
@@ -108,7 +121,7 @@ fn a_pipe_that_nobody_reads() {
     // The writers are gone: this reads what the pipe holds, to its end.
     idle.read_to_end(&mut content).expect("a pipe can be read");
     assert!(content.len() > 30_000, "{} bytes came through", content.len());
-    let whole = bindshim_tests::Records::parse(&content);
+    let whole = Records::parse(&content);
     assert!(whole.all().len() > 20);
 }
 
@@ -123,16 +136,14 @@ fn a_pipe_that_is_read_late_tells_what_it_lost() {
     let binds = "tcp4 bind 127.0.0.1 0 close ".repeat(40);
     let victim = room.run_victim("steps", &format!("{binds} wait tcp4 bind 127.0.0.1 0"));
     let mut running = victim.with_stdin().way(&room, Way::Preload).log_to(&path).start();
-    bindshim_tests::wait::until("forty binds", || {
-        (running.stdout().matches("bind 0").count() == 40).then_some(())
-    });
+    wait::until("forty binds", || (running.stdout().matches("bind 0").count() == 40).then_some(()));
     let mut content = vec![0; 1 << 16];
     let count = idle.read(&mut content).expect("the pipe is full");
     content.truncate(count);
     running.stdin().write_all(b"go\n").expect("it waits for a line");
     assert_eq!(running.wait().code(), Some(0));
     idle.read_to_end(&mut content).expect("a pipe can be read");
-    let records = bindshim_tests::Records::parse(&content);
+    let records = Records::parse(&content);
     let last = records.all().last().expect("some came through");
     assert_eq!(last["seq"], 41, "{last}");
     let arrived = records.all().len() as u64;
@@ -174,9 +185,9 @@ fn standard_error_closed() {
     let bare = room.run_victim("closed_stderr", &port.to_string()).finish();
     assert!(bare.stdout.starts_with("sockets 2 3\n"), "{}", bare.stdout);
     assert!(bare.stdout.ends_with("stray bytes -1\n"), "{}", bare.stdout);
-    let other = room.port();
     for log in ["-", "/dev/full"] {
-        let victim = room.run_victim("closed_stderr", &other.to_string());
+        // The victim leaves its port in TIME_WAIT.
+        let victim = room.run_victim("closed_stderr", &room.port().to_string());
         let ended =
             victim.way(&room, Way::Preload).set("log", log).set("explain", "always").finish();
         assert_eq!((ended.status, &ended.stdout), (bare.status, &bare.stdout));

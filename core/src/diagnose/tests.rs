@@ -474,6 +474,7 @@ fn record(row: &Row) -> serde_json::Value {
 fn line(event: &Event<'_>) -> String {
     let identity = Identity {
         host: Text::from("web-3"),
+        ppid: 1,
         start: Some(812_345),
         program: Some(Text::from("/usr/sbin/nginx")),
         script: None,
@@ -486,7 +487,6 @@ fn line(event: &Event<'_>) -> String {
         dropped: 0,
         pid: 4312,
         tid: 4312,
-        ppid: 1,
         uid: 33,
         identity: &identity,
     };

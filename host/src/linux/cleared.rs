@@ -33,7 +33,8 @@ impl Cleared {
     /// Whether the program may have switched the option off on the socket.
     #[must_use]
     pub fn may_contain(&self, cookie: Option<u64>) -> bool {
-        self.full.load(Ordering::Relaxed) || cookie.is_some_and(|cookie| self.find(cookie).is_some())
+        self.full.load(Ordering::Relaxed)
+            || cookie.is_some_and(|cookie| self.find(cookie).is_some())
     }
 
     fn find(&self, cookie: u64) -> Option<&AtomicU64> {

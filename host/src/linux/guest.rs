@@ -16,7 +16,7 @@ use bindshim_core::policy::Policy;
 use bindshim_core::record::{
     AttemptLine, Cut, Diagnosis, Envelope, Event, Identity, MAX_LINE, NoticeLine,
 };
-use rustix::process::{Pid, geteuid, getpid, getppid};
+use rustix::process::{Pid, geteuid, getpid};
 use rustix::thread::gettid;
 
 use super::cleared::Cleared;
@@ -231,7 +231,6 @@ impl Guest {
             dropped,
             pid: caller.pid,
             tid: caller.tid,
-            ppid: getppid().map_or(0, number),
             uid: geteuid().as_raw(),
             identity: identity.unwrap_or(&identity::NOBODY),
         })
@@ -303,8 +302,7 @@ impl Guest {
         bytes: &mut [u8; MAX_LINE],
         write: impl FnOnce(&mut Line<'_>, Style, &Envelope<'_>) -> fmt::Result,
     ) {
-        let style =
-            if self.standard_error.is_terminal() { Style::Colour } else { Style::Plain };
+        let style = if self.standard_error.is_terminal() { Style::Colour } else { Style::Plain };
         let mut text = Line::new(bytes);
         // A `Line` takes whatever is written.
         let _ = self.with_envelope(caller, 0, 0, |envelope| write(&mut text, style, envelope));

@@ -270,10 +270,8 @@ impl ser::SerializeStruct for List<'_, '_> {
     type Error = Unsupported;
 
     fn serialize_field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result {
-        self.line.push(if self.first { b"\"" } else { b",\"" });
-        self.first = false;
-        self.line.push(key.as_bytes());
-        self.line.push(b"\":");
+        self.separate();
+        self.line.push_key(key.as_bytes());
         value.serialize(&mut Json(self.line))
     }
 

@@ -160,9 +160,13 @@ mod tests {
             libc::mprotect(start.wrapping_add(4096).cast_mut().cast(), 4096, libc::PROT_NONE)
         };
         assert_eq!(result, 0);
-        for (offset, length, readable) in
-            [(0, 16, true), (4080, 16, true), (4088, 16, false), (4096, 16, false), (0, 4097, false)]
-        {
+        for (offset, length, readable) in [
+            (0, 16, true),
+            (4080, 16, true),
+            (4088, 16, false),
+            (4096, 16, false),
+            (0, 4097, false),
+        ] {
             assert_eq!(is_readable(start.wrapping_add(offset), length), readable, "{offset}");
         }
         assert!(!is_readable(ptr::null(), 16));

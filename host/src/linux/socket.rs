@@ -182,9 +182,9 @@ pub fn read_option(
     }
     let value = match (&bytes[..length], name) {
         _ if !readable => OptionValue::Unreadable,
-        (device, "SO_BINDTODEVICE") => {
-            OptionValue::Name(Text::from_bytes(device.split(|b| *b == 0).next().unwrap_or_default()))
-        }
+        (device, "SO_BINDTODEVICE") => OptionValue::Name(Text::from_bytes(
+            device.split(|b| *b == 0).next().unwrap_or_default(),
+        )),
         ([a, b, c, d, ..], _) => OptionValue::Number(i32::from_ne_bytes([*a, *b, *c, *d]).into()),
         ([a, ..], _) => OptionValue::Number((*a).into()),
         ([], _) => OptionValue::Unreadable,

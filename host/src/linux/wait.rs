@@ -76,7 +76,8 @@ fn is_pending(signals: &sigset_t) -> bool {
     unsafe {
         libc::sigpending(&raw mut pending);
         ENDING.iter().any(|signal| {
-            libc::sigismember(signals, *signal) == 1 && libc::sigismember(&raw const pending, *signal) == 1
+            libc::sigismember(signals, *signal) == 1
+                && libc::sigismember(&raw const pending, *signal) == 1
         })
     }
 }
