@@ -109,7 +109,8 @@ mod tests {
         assert!(on.wants_reuseaddr(&tcp_bind(), false));
         assert!(!on.wants_reuseaddr(&tcp_bind(), true), "the program switched it off");
         assert!(!Policy::default().wants_reuseaddr(&tcp_bind(), false), "not asked for");
-        let changes: [(&str, fn(&mut Attempt)); 6] = [
+        type Change = fn(&mut Attempt);
+        let changes: [(&str, Change); 6] = [
             ("UDP", |a| a.socket.protocol = Some(Protocol::Udp)),
             ("AF_UNIX", |a| {
                 a.socket.family = Some(Family::Unix);
