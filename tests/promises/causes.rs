@@ -266,14 +266,19 @@ fn the_limit_of_privileged_ports_is_read() {
 
 #[test]
 fn a_privileged_port_that_is_also_taken() {
-    let room = Room::for_root("a privileged port needs a network of its own");
-    let _holder = listener(&room, "127.0.0.1", 80);
+    let room = Room::for_root("a network setting is changed");
+    let limit = "/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    std::fs::write(limit, "80").expect("own network");
+    let holder = room.run_victim("steps", "tcp4 bind 127.0.0.1 80 listen hold");
+    let holder = holder.user(65534).start();
+    room.wait_for_listener(80);
+    std::fs::write(limit, "1024").expect("own network");
     let record = failure_of(&room, room.run_victim("steps", "tcp4 bind 127.0.0.1 80").user(65534));
     assert_error(&record, 13, "EACCES");
     assert_diagnosis(&record, "privileged_port", [Cure::No, Cure::No]);
-    let also = record["diagnosis"]["also"].as_array().expect("the schema says so");
-    let second = also.iter().filter_map(Value::as_str).find(|name| name.ends_with("_listening"));
-    assert!(second.is_some(), "EACCES hides EADDRINUSE: {record}");
+    let also = &record["diagnosis"]["also"];
+    assert_eq!(also[0], "same_program_listening", "EACCES hides EADDRINUSE: {record}");
+    assert_holder(&record, holder.pid(), "listen", "127.0.0.1", 80);
 }
 
 #[test]

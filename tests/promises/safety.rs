@@ -13,16 +13,15 @@ use crate::support::listener;
 
 /// Runs a victim bare, and recorded in a file; both behave alike.
 #[track_caller]
-fn same_as_bare(victim: &str) -> Ended {
-    let room = Room::new();
+fn same_as_bare(room: &Room, victim: &str) -> Ended {
     // One port for each run: nothing of the first may be in the way of the second.
     let arguments = room.port().to_string();
     let bare = room.run_victim(victim, &arguments).finish();
-    let covered = room.run_victim(victim, &arguments).recorded(&room).finish();
+    let covered = room.run_victim(victim, &arguments).recorded(room).finish();
     assert_eq!(covered.behaviour(), bare.behaviour());
     // Descriptions on standard error are not the program's; what it says itself stays the same.
     for way in [Way::Preload, Way::Launcher] {
-        let explained = room.run_victim(victim, &arguments).way(&room, way);
+        let explained = room.run_victim(victim, &arguments).way(room, way);
         let explained = explained.set("explain", "always").set("log", "-").finish();
         assert_eq!((explained.status, &explained.stdout), (bare.status, &bare.stdout));
     }
@@ -31,7 +30,8 @@ fn same_as_bare(victim: &str) -> Ended {
 
 #[test]
 fn errno_is_as_the_kernel_left_it() {
-    let ended = same_as_bare("errno_kept");
+    let room = Room::new();
+    let ended = same_as_bare(&room, "errno_kept");
     assert_eq!(ended.stdout.matches(" 0 errno 4242\n").count(), 4, "{}", ended.stdout);
     assert_eq!(ended.stdout.matches("errno 98\n").count(), 1, "{}", ended.stdout);
     let records = ended.records();
@@ -52,20 +52,23 @@ fn errno_is_kept_under_policies() {
 
 #[test]
 fn descriptors_have_the_numbers_that_they_have_without_us() {
-    let ended = same_as_bare("descriptors");
+    let room = Room::new();
+    let ended = same_as_bare(&room, "descriptors");
     assert!(ended.stdout.starts_with("sockets 3 4\nbind 0\nfd 5\n"), "{}", ended.stdout);
 }
 
 #[test]
 fn the_smallest_stack_is_enough() {
-    let ended = same_as_bare("small_stack");
+    let room = Room::new();
+    let ended = same_as_bare(&room, "small_stack");
     assert_eq!(ended.stdout, "bind 0\nlisten 0\nbind -1 98\n");
     assert_eq!(ended.records().failed()["diagnosis"]["cause"], "own_process_holds_port");
 }
 
 #[test]
 fn a_signal_handler_binds_on_a_small_stack_inside_malloc() {
-    let ended = same_as_bare("signal_stack");
+    let room = Room::new();
+    let ended = same_as_bare(&room, "signal_stack");
     assert_eq!(ended.stdout, "wrong 0\n");
     let records = ended.records();
     records.assert_gapless();
@@ -75,14 +78,16 @@ fn a_signal_handler_binds_on_a_small_stack_inside_malloc() {
 
 #[test]
 fn children_of_a_process_with_threads_bind() {
-    let ended = same_as_bare("fork_threads");
+    let room = Room::new();
+    let ended = same_as_bare(&room, "fork_threads");
     assert_eq!(ended.stdout, "bad 0\n");
     ended.records().assert_gapless();
 }
 
 #[test]
 fn a_vfork_child_binds() {
-    let ended = same_as_bare("vfork_child");
+    let room = Room::new();
+    let ended = same_as_bare(&room, "vfork_child");
     assert_eq!(ended.stdout, "bind 0\nlisten 0\nchild 7\nbind -1 98\nbind 0\n");
     let records = ended.records();
     let (parent, child): (Vec<_>, Vec<_>) =

@@ -1,5 +1,7 @@
 //! The port is in use: who holds it.
 
+use core::fmt;
+
 use crate::cause::Cause;
 use crate::facts::{Fact, PortSocket, Process, SocketState, Why};
 use crate::policy::EXPIRY_SLACK;
@@ -357,7 +359,26 @@ fn advise_patience(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn reuseaddr_advice() -> core::fmt::Arguments<'static> {
+/// The states of sockets as ss(8) takes them: ` state time-wait state fin-wait-2`.
+struct States<'a>(&'a [PortSocket]);
+
+impl fmt::Display for States<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMES: [(SocketState, &str); 5] = [
+            (SocketState::TimeWait, "time-wait"),
+            (SocketState::FinWait1, "fin-wait-1"),
+            (SocketState::FinWait2, "fin-wait-2"),
+            (SocketState::LastAck, "last-ack"),
+            (SocketState::Closing, "closing"),
+        ];
+        NAMES
+            .iter()
+            .filter(|(state, _)| self.0.iter().any(|socket| socket.state == *state))
+            .try_for_each(|(_, name)| write!(f, " state {name}"))
+    }
+}
+
+fn reuseaddr_advice() -> fmt::Arguments<'static> {
     format_args!(
         "for next time: set SO_REUSEADDR before bind from the first start on (bindshim-run --reuseaddr does)"
     )

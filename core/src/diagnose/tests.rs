@@ -224,9 +224,7 @@ fn holders() -> Vec<Row> {
         Row {
             cures: (None, Some(true)),
             retry_after_ms: Some(42_900),
-            command: Some(
-                "ss -K state time-wait state fin-wait-1 state fin-wait-2 state closing state last-ack 'sport = :8080'",
-            ),
+            command: Some("ss -tK state time-wait 'sport = :8080'"),
             ..in_use(
                 &[orphan(TimeWait, Some(41_900)), orphan(TimeWait, Some(3_000))],
                 "time_wait",
@@ -244,6 +242,7 @@ fn holders() -> Vec<Row> {
         },
         Row {
             cures: (None, Some(true)),
+            command: Some("ss -tK state time-wait state fin-wait-1 'sport = :8080'"),
             ..in_use(
                 &[orphan(FinWait1, None), orphan(TimeWait, Some(1_500))],
                 "closing_connection",
