@@ -342,9 +342,7 @@ fn advise_patience(case: &Case<'_>, diagnosis: &mut Diagnosis) {
         fix_by(
             diagnosis,
             format_args!("or end these connections now, as root"),
-            format_args!(
-                "ss -K state time-wait state fin-wait-1 state fin-wait-2 state closing state last-ack 'sport = :{port}'"
-            ),
+            format_args!("ss -tK{} 'sport = :{port}'", States(&case.facts.sockets)),
         );
     }
     if diagnosis.reuseaddr_cures == Some(true) {
