@@ -261,7 +261,7 @@ fn has_vanished(target: &Target, found: &Found, buffer: &mut [u8], limits: Limit
 
 /// Tries SO_REUSEADDR where all that is in the way is without an owner.
 fn try_reuseaddr(query: &Query<'_>, target: &Target, found: &Found, facts: &mut Facts) {
-    let is_complete = facts.sockets_unknown.is_none() && found.total as usize == found.rows().len();
+    // Whatever has an owner ranks before what has none, so that it is among those listed.
     let nobody_owns = found.rows().iter().all(|row| {
         row.inode == 0 && !matches!(row.state(TCP), SocketState::Listen | SocketState::Bound)
     });
@@ -270,8 +270,8 @@ fn try_reuseaddr(query: &Query<'_>, target: &Target, found: &Found, facts: &mut 
     }
     facts.reuseaddr_trial = if query.attempt.socket.reuseaddr == Some(true) {
         Fact::Known(false)
-    } else if !is_complete {
-        Fact::Unknown(facts.sockets_unknown.unwrap_or(Why::NotAsked))
+    } else if let Some(why) = facts.sockets_unknown {
+        Fact::Unknown(why)
     } else {
         trial::reuseaddr(query.attempt, target.reach.device)
     };

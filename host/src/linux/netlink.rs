@@ -265,3 +265,138 @@ fn end(message: &Message<'_>) -> Result<(), Failure> {
         _ => Err(Failure::Unknown(Why::Failed)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits { deadline_ns: u64::MAX };
+
+    /// A message as the kernel lays it out, for question 7.
+    fn message(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![0; HEADER];
+        bytes.extend(payload);
+        write_header(&mut bytes, kind, flags, 7);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes
+    }
+
+    fn error(number: i32) -> Vec<u8> {
+        message(ERROR, 0, &number.to_ne_bytes())
+    }
+
+    /// Reads an answer that comes as `datagrams`; gives the payloads that were handed on.
+    fn answer(datagrams: Vec<Result<Vec<u8>, Errno>>) -> (Result<(), Failure>, Vec<Vec<u8>>) {
+        let from_kernel = |datagram: Result<Vec<u8>, Errno>| datagram.map(|bytes| (bytes, Some(0)));
+        answer_from(datagrams.into_iter().map(from_kernel).collect())
+    }
+
+    type Sent = Result<(Vec<u8>, Option<u32>), Errno>;
+
+    fn answer_from(datagrams: Vec<Sent>) -> (Result<(), Failure>, Vec<Vec<u8>>) {
+        let mut datagrams = datagrams.into_iter();
+        let mut receive = |buffer: &mut [u8]| {
+            let (bytes, sender) = datagrams.next().unwrap_or(Err(Errno::AGAIN))?;
+            let length = bytes.len().min(buffer.len());
+            buffer[..length].copy_from_slice(&bytes[..length]);
+            Ok(Datagram { length, full_length: bytes.len(), sender })
+        };
+        let mut seen = Vec::new();
+        let mut each = |message: &Message<'_>| seen.push(message.payload.to_vec());
+        let result = read_answer(&mut receive, 7, &mut [0; 64], LIMITS, &mut each);
+        (result, seen)
+    }
+
+    #[test]
+    fn answers_are_read_to_their_end() {
+        let part = |payload: &[u8]| message(20, MULTI, payload);
+        let failed = Err(Failure::Unknown(Why::Failed));
+        for (datagrams, result, seen) in [
+            (vec![Ok(message(20, 0, b"one"))], Ok(()), vec![&b"one"[..]]),
+            (
+                vec![
+                    Ok([part(b"a"), part(b"bcd")].concat()),
+                    Ok([part(b""), message(DONE, MULTI, &[0; 4])].concat()),
+                ],
+                Ok(()),
+                vec![b"a", b"bcd", b""],
+            ),
+            (vec![Ok(message(DONE, MULTI, b""))], Ok(()), vec![]),
+            (vec![Err(Errno::INTR), Ok(message(NOOP, 0, b"")), Ok(error(0))], Ok(()), vec![]),
+            (vec![Ok(error(-2))], Err(Failure::Refused(Errno::NOENT)), vec![]),
+            (
+                vec![Ok(message(DONE, MULTI, &(-16i32).to_ne_bytes()))],
+                Err(Failure::Refused(Errno::BUSY)),
+                vec![],
+            ),
+            // Lost, cut, or of no known meaning.
+            (vec![Ok(part(b"a"))], failed, vec![b"a"]),
+            (vec![Err(Errno::NOBUFS)], Err(Failure::Unknown(Why::NoResources)), vec![]),
+            (vec![Ok(part(&[0; 100]))], failed, vec![]),
+            (vec![Ok(error(1))], failed, vec![]),
+            (vec![Ok(error(i32::MIN))], failed, vec![]),
+            (vec![Ok(message(ERROR, 0, b""))], failed, vec![]),
+            (vec![Ok(message(4, 0, b""))], failed, vec![]),
+            (vec![Ok(vec![1, 2, 3])], failed, vec![]),
+            (vec![Ok(Vec::new())], failed, vec![]),
+        ] {
+            assert_eq!(
+                answer(datagrams.clone()),
+                (result, seen.into_iter().map(<[u8]>::to_vec).collect()),
+                "{datagrams:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_kernel_answers_and_only_this_question() {
+        let mut other = message(20, 0, b"old");
+        other[8] = 6;
+        let good = || Ok((message(20, 0, b"good"), Some(0)));
+        let forged = |sender| Ok((message(20, 0, b"forged"), sender));
+        let sent = vec![forged(Some(1234)), forged(None), Ok((other, Some(0))), good()];
+        assert_eq!(answer_from(sent), (Ok(()), vec![b"good".to_vec()]));
+    }
+
+    #[test]
+    fn no_answer_goes_on_for_ever() {
+        let mut count = 0;
+        let mut receive = |_: &mut [u8]| {
+            count += 1;
+            Err(Errno::INTR)
+        };
+        let result = read_answer(&mut receive, 7, &mut [0; 64], LIMITS, &mut |_| {});
+        assert_eq!(result, Err(Failure::Unknown(Why::Failed)));
+        assert_eq!(count, MAX_DATAGRAMS);
+        let late = Limits { deadline_ns: 0 };
+        let mut never = |_: &mut [u8]| unreachable!();
+        let result = read_answer(&mut never, 7, &mut [0; 64], late, &mut |_| {});
+        assert_eq!(result, Err(Failure::Unknown(Why::Budget)));
+    }
+
+    #[test]
+    fn lengths_that_lie_end_the_reading() {
+        let good = message(20, MULTI, b"four");
+        for length in [0u32, 1, 15, 21, u32::MAX] {
+            let mut bytes = good.clone();
+            bytes[..4].copy_from_slice(&length.to_ne_bytes());
+            assert_eq!(Messages(&bytes).next(), Some(Err(Why::Failed)), "{length}");
+        }
+        for length in [0u16, 3, 9, u16::MAX] {
+            let mut bytes = vec![8, 0, 1, 0, 1, 2, 3, 4];
+            assert_eq!(Attributes(&bytes).next(), Some((1, &[1, 2, 3, 4][..])));
+            bytes[..2].copy_from_slice(&length.to_ne_bytes());
+            assert_eq!(Attributes(&bytes).next(), None, "{length}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_can_be_read(bytes in proptest::collection::vec(0u8.., 0..200)) {
+            let messages = Messages(&bytes).take(100).count();
+            proptest::prop_assert!(messages <= bytes.len() / HEADER + 1);
+            proptest::prop_assert!(Attributes(&bytes).take(100).count() <= bytes.len() / 4);
+            let _ = answer(vec![Ok(bytes)]);
+        }
+    }
+}

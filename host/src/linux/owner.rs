@@ -304,7 +304,7 @@ impl Search<'_> {
         let directory = match files::open_directory(ShortPath::of_process(pid, "fd").as_c_str()) {
             Ok(directory) => directory,
             Err(Errno::ACCESS | Errno::PERM) => {
-                self.denied = true;
+                self.note_denial(pid);
                 return Ok(());
             }
             Err(errno @ (Errno::MFILE | Errno::NFILE)) => return Err(why(errno)),
@@ -336,7 +336,7 @@ impl Search<'_> {
         let inode = match link {
             Ok(link) => inode_of(link),
             Err(Errno::ACCESS | Errno::PERM) => {
-                self.denied = true;
+                self.note_denial(pid);
                 return Err(Errno::ACCESS);
             }
             Err(errno) => return Err(errno),
@@ -348,18 +348,26 @@ impl Search<'_> {
         Ok(())
     }
 
-    /// From a process to the eldest of its line that has the socket, under the same number: that
-    /// one opened it, the others inherited it. The process of the attempt stays the owner.
+    /// A process that is just gone also denies (`proc_pid_readlink`, fs/proc/base.c); it hides
+    /// nothing.
+    fn note_denial(&mut self, pid: u32) {
+        let is_there = || files::file_id(ShortPath::of_process(pid, "").as_c_str()).is_ok();
+        self.denied = self.denied || is_there();
+    }
+
+    /// From a process to the eldest of its line that has the socket: that one opened it, the
+    /// others inherited it. The process of the attempt stays the owner.
     fn climb(&mut self, own: u32, scratch: &mut [u8]) {
         for row in self.rows.iter_mut().filter(|row| row.owner != 0) {
             for _ in 0..16 {
                 if row.owner == own || self.limits.are_over() {
                     break;
                 }
-                match Stat::read(row.owner, scratch) {
-                    Ok(Stat { ppid: ppid @ 1.., .. }) if has_inode(ppid, row) => row.owner = ppid,
-                    _ => break,
-                }
+                let Ok(Stat { ppid: ppid @ 1.., .. }) = Stat::read(row.owner, scratch) else {
+                    break;
+                };
+                let Some(fd) = descriptor_of(ppid, row) else { break };
+                (row.owner, row.owner_fd) = (ppid, fd);
             }
         }
     }
@@ -370,10 +378,17 @@ fn halves(hint: u64) -> (u32, u32) {
     ((hint >> 32) as u32, hint as u32)
 }
 
-fn has_inode(pid: u32, row: &Row) -> bool {
-    let mut link = [0; 32];
-    files::read_link(ShortPath::of_descriptor(pid, row.owner_fd).as_c_str(), &mut link)
-        .is_ok_and(|link| inode_of(link) == Some(row.inode))
+/// Where the parent of an owner has the same socket: under the same number, which is how it is
+/// inherited, or among its first. Init keeps sockets for the services that it starts; only where
+/// it has one under the same number is it taken for a server itself.
+fn descriptor_of(parent: u32, row: &Row) -> Option<u32> {
+    let has = |fd: &u32| {
+        let mut link = [0; 32];
+        let link = files::read_link(ShortPath::of_descriptor(parent, *fd).as_c_str(), &mut link);
+        link.is_ok_and(|link| inode_of(link) == Some(row.inode))
+    };
+    let others = if parent == 1 { 0 } else { FIRST };
+    core::iter::once(row.owner_fd).chain(0..others).find(has)
 }
 
 /// The inode in `socket:[INODE]`.
@@ -384,4 +399,53 @@ fn inode_of(link: &[u8]) -> Option<u32> {
 
 fn pid_of(name: &[u8]) -> Option<u32> {
     u32::try_from(files::number(name)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_of_sockets_have_an_inode() {
+        for (link, inode) in [
+            ("socket:[26698]", Some(26_698)),
+            ("socket:[4294967295]", Some(u32::MAX)),
+            ("socket:[4294967296]", None),
+            ("socket:[]", None),
+            ("socket:[1", None),
+            ("pipe:[1]", None),
+            ("/tmp/socket:[1]", None),
+            ("", None),
+        ] {
+            assert_eq!(inode_of(link.as_bytes()), inode, "{link}");
+        }
+    }
+
+    #[test]
+    fn a_hint_holds_a_process_and_a_descriptor() {
+        for (pid, fd) in [(1, 0), (u32::MAX, 7), (4_194_304, u32::MAX)] {
+            assert_eq!(halves(u64::from(pid) << 32 | u64::from(fd)), (pid, fd));
+        }
+    }
+
+    #[test]
+    fn a_socket_that_nobody_has_is_not_visible_or_not_permitted() {
+        let mut room = super::super::memory::Mapped::<Alone>::new().unwrap();
+        let mut rows = [Row::default()];
+        (rows[0].inode, rows[0].cookie) = (u32::MAX, u64::MAX);
+        let origin = Origin { pid: std::process::id(), is_here: true, fd: 3 };
+        let limits = Limits { deadline_ns: monotonic_ns() + 10_000_000_000 };
+        let why = find(origin, &mut rows, &mut room.0, &mut [0; 4096], limits);
+        assert_eq!(rows[0].owner, 0);
+        // Root too may find a process that shows its descriptors to nobody.
+        assert!(matches!(why, Why::NotVisible | Why::Permission));
+        let over = Limits { deadline_ns: monotonic_ns() };
+        assert_eq!(find(origin, &mut rows, &mut room.0, &mut [0; 4096], over), Why::Budget);
+        assert_eq!(has(origin, &mut rows[0], &mut room.0, limits), Ok(false));
+    }
+
+    struct Alone(Room);
+
+    // SAFETY: all-zero bytes are a `Room`.
+    unsafe impl super::super::memory::Zeroed for Alone {}
 }

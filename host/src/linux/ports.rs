@@ -190,3 +190,66 @@ fn is_at_least_6_8(release: &[u8]) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use bindshim_core::address::Address;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { deadline_ns: u64::MAX };
+
+    fn target(ip: &str, port: u16) -> Target {
+        let address = match ip.parse().unwrap() {
+            IpAddr::V4(ip) => Address::V4 { ip, port },
+            IpAddr::V6(ip) => Address::V6 { ip, port, scope: 0 },
+        };
+        let reach = Reach::of(&address, false, 0).unwrap();
+        Target { protocol: TCP, port, reach, cookie: None, shares: false }
+    }
+
+    #[test]
+    fn releases_are_compared_by_number() {
+        for (release, is_new) in [
+            ("6.8.0-31-generic\n", true),
+            ("6.18.44", true),
+            ("10.0", true),
+            ("6.7.9", false),
+            ("5.15.0-100", false),
+            ("6", false),
+            ("", false),
+            ("next.8", false),
+        ] {
+            assert_eq!(is_at_least_6_8(release.as_bytes()), is_new, "{release}");
+        }
+    }
+
+    #[test]
+    fn a_wildcard_is_looked_up_by_loopback() {
+        let addresses = |ip| probes(target(ip, 1).reach).map(|ip| ip.map(|ip| ip.to_string()));
+        let some = |ip: &str| Some(ip.to_owned());
+        assert_eq!(addresses("0.0.0.0"), [some("127.0.0.1"), None]);
+        assert_eq!(addresses("::"), [some("127.0.0.1"), some("::1")]);
+        assert_eq!(addresses("2001:db8::1"), [None, some("2001:db8::1")]);
+        assert_eq!(addresses("::ffff:10.0.0.1"), [some("10.0.0.1"), None]);
+    }
+
+    #[test]
+    fn a_listener_that_is_gone_is_not_found_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = target("0.0.0.0", listener.local_addr().unwrap().port());
+        let mut found = Found { rows: [Row::default(); MAX_SOCKETS], listed: 0, total: 0 };
+        let mut buffer = vec![0; 16_384];
+        find(&target, &mut found, &mut buffer, LIMITS).unwrap();
+        let row = found.rows()[0];
+        assert_eq!(is_still_there(&target, &row, &mut buffer, LIMITS), Some(true));
+        // Another socket in its place is not it.
+        let mut other = row;
+        other.cookie ^= 1;
+        assert_eq!(is_still_there(&target, &other, &mut buffer, LIMITS), Some(false));
+        drop(listener);
+        assert_eq!(is_still_there(&target, &row, &mut buffer, LIMITS), Some(false));
+    }
+}

@@ -278,3 +278,111 @@ fn dump_request(all: &All) -> [u8; REQUEST_LENGTH] {
     body[8..10].copy_from_slice(&all.port.to_be_bytes());
     request
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `struct inet_diag_msg`: family, state, timer; ports, inode and addresses are made up.
+    fn message(family: u8, state: u8, timer: u8, v6only: Option<u8>) -> Vec<u8> {
+        let mut bytes = vec![0; ROW_LENGTH];
+        bytes[..3].copy_from_slice(&[family, state, timer]);
+        bytes[4..8].copy_from_slice(&[0x1f, 0x90, 0, 80]);
+        bytes[8..12].copy_from_slice(&[127, 0, 0, 1]);
+        bytes[24..28].copy_from_slice(&[10, 0, 0, 1]);
+        bytes[44..48].copy_from_slice(&1u32.to_ne_bytes());
+        bytes[48..52].copy_from_slice(&2u32.to_ne_bytes());
+        bytes[52..56].copy_from_slice(&1500u32.to_ne_bytes());
+        bytes[64..68].copy_from_slice(&1000u32.to_ne_bytes());
+        bytes[68..72].copy_from_slice(&77u32.to_ne_bytes());
+        if let Some(v6only) = v6only {
+            bytes.extend(5u16.to_ne_bytes());
+            bytes.extend(SKV6ONLY.to_ne_bytes());
+            bytes.extend([v6only, 0, 0, 0]);
+        }
+        bytes
+    }
+
+    #[test]
+    fn rows_are_decoded() {
+        let row = Row::parse(&message(INET, 6, 3, None)).unwrap();
+        let v4 = |a, d, port| Address::V4 { ip: Ipv4Addr::new(a, 0, 0, d), port };
+        assert_eq!(row.local(), v4(127, 1, 8080));
+        assert_eq!(row.remote(), Some(v4(10, 1, 80)));
+        assert_eq!((row.state(TCP), row.state(UDP)), (SocketState::TimeWait, SocketState::Udp));
+        assert_eq!((row.expires_ms(), row.uid(), row.inode), (Some(1500), Some(1000), 77));
+        assert_eq!(row.cookie, 2 << 32 | 1);
+        let listener = Row::parse(&message(INET6, 10, 0, Some(1))).unwrap();
+        assert_eq!((listener.state(TCP), listener.expires_ms()), (SocketState::Listen, None));
+        assert_eq!(listener.v6only, 1);
+        assert_eq!(Row::parse(&message(INET6, 10, 0, None)).unwrap().v6only, 0);
+        let orphan = Row { inode: 0, ..row };
+        assert_eq!(orphan.uid(), None);
+    }
+
+    #[test]
+    fn every_state_has_a_name() {
+        let names = [
+            "close",
+            "established",
+            "syn_sent",
+            "syn_recv",
+            "fin_wait1",
+            "fin_wait2",
+            "time_wait",
+            "bound",
+            "close_wait",
+            "last_ack",
+            "listen",
+            "closing",
+            "syn_recv",
+            "bound",
+            "close",
+        ];
+        for (state, name) in (0..).zip(names) {
+            let row = Row::parse(&message(INET, state, 0, None)).unwrap();
+            assert_eq!(row.state(TCP).name(), name);
+        }
+    }
+
+    #[test]
+    fn short_rows_and_other_families_are_left_out() {
+        let good = message(INET6, 10, 0, Some(1));
+        for length in 0..ROW_LENGTH {
+            assert_eq!(Row::parse(&good[..length]), None);
+        }
+        for length in ROW_LENGTH..good.len() {
+            assert!(Row::parse(&good[..length]).is_some());
+        }
+        assert_eq!(Row::parse(&message(1, 10, 0, None)), None);
+    }
+
+    #[test]
+    fn the_most_telling_rows_come_first() {
+        let row = |state, inode, expires_ms| {
+            let mut row =
+                Row::parse(&message(INET, state, u8::from(state == 6) * 3, None)).unwrap();
+            (row.inode, row.expires_ms) = (inode, expires_ms);
+            row.rank()
+        };
+        let ranks = [
+            row(10, 1, 0),
+            row(CLOSE, 1, 0),
+            row(1, 1, 0),
+            row(8, 1, 0),
+            row(5, 0, 0),
+            row(6, 0, 2),
+            row(6, 0, 1),
+        ];
+        assert!(ranks.is_sorted(), "{ranks:?}");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_can_be_a_row(bytes in proptest::collection::vec(0u8.., 0..120)) {
+            if let Some(row) = Row::parse(&bytes) {
+                let _ = (row.local(), row.remote(), row.reach(), row.rank(), row.state(TCP));
+            }
+        }
+    }
+}
