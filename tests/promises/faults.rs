@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::process;
 
 use bindshim_tests::{Ended, Records, Room, Subject, Way, wait};
 
@@ -148,6 +149,57 @@ fn a_pipe_that_is_read_late_tells_what_it_lost() {
     assert_eq!(last["seq"], 41, "{last}");
     let arrived = records.all().len() as u64;
     assert_eq!(last["dropped"], 41 - arrived, "{last}");
+}
+
+/// Starts a victim with a pipe of 4 KiB as standard error, and records and explanations there.
+#[track_caller]
+fn on_a_pipe(room: &Room, steps: &str) -> process::Child {
+    let victim = room.run_victim("steps", steps).way(room, Way::Preload);
+    let mut command = victim.set("log", "-").set("explain", "always").command();
+    command.stdin(process::Stdio::piped()).stdout(process::Stdio::piped());
+    let child = command.stderr(process::Stdio::piped()).spawn().expect("it starts");
+    let pipe = child.stderr.as_ref().expect("asked for").as_raw_fd();
+    // SAFETY: F_SETPIPE_SZ takes a number and changes only the pipe's size.
+    let size = unsafe { libc::fcntl(pipe, libc::F_SETPIPE_SZ, 4096) };
+    assert_eq!(size, 4096, "{}", std::io::Error::last_os_error());
+    child
+}
+
+/// Waits for a child's end; kills it if it does not come.
+#[track_caller]
+fn end_of(mut child: process::Child) -> process::Output {
+    let ended = wait::within(wait::PATIENCE, || child.try_wait().expect("it can be waited for"));
+    if ended.is_none() {
+        child.kill().expect("it is there");
+    }
+    // It is drained only here, when nothing waits for that any more.
+    let output = child.wait_with_output().expect("it can be waited for");
+    assert!(ended.is_some(), "it does not end: {}", String::from_utf8_lossy(&output.stdout));
+    output
+}
+
+#[test]
+fn standard_error_that_nobody_reads() {
+    let room = Room::new();
+    let port = room.port();
+    let binds = format!("tcp4 bind 127.0.0.1 {port} close ").repeat(40);
+    let child = on_a_pipe(&room, &binds);
+    let output = end_of(child);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "bind 0\n".repeat(40));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.len() <= 4096, "{} bytes", output.stderr.len());
+}
+
+#[test]
+fn standard_error_whose_reader_is_gone() {
+    let room = Room::new();
+    let mut child = on_a_pipe(&room, "wait tcp4 bind 127.0.0.1 0 bind 127.0.0.1 0");
+    drop(child.stderr.take());
+    let mut stdin = child.stdin.take().expect("asked for");
+    stdin.write_all(b"go\n").expect("it waits for a line");
+    let output = end_of(child);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "bind 0\nbind -1 22\n");
+    assert_eq!(output.status.code(), Some(1), "{:?}", output.status);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod heap;
 mod log;
 mod policy;
 mod random;
+mod recorded;
 mod safety;
 mod servers;
 mod settings;

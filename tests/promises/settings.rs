@@ -1,5 +1,7 @@
 //! Settings do what they say, and a bad one costs a notice and never the program.
 
+use std::os::unix::net::UnixDatagram;
+
 use bindshim_tests::{Ended, Records, Room, Subject, Way};
 use serde_json::Value;
 
@@ -133,6 +135,34 @@ fn the_library_is_found_by_name_on_the_linkers_path() {
         .finish();
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("bind 0\n", ""));
     assert_eq!(Records::read(&log).calls("bind").len(), 1);
+}
+
+#[test]
+fn a_datagram_socket_is_a_log() {
+    let room = Room::new();
+    let path = room.path("log.sock");
+    let socket = UnixDatagram::bind(&path).expect("the room is writable");
+    let target = format!("unix:{}", path.display());
+    let ended = victim(&room).way(&room, Way::Preload).set("log", target).finish();
+    assert_eq!((ended.code(), ended.stdout.as_str()), (Some(0), "bind 0\n"));
+    assert_eq!(ended.stderr, "");
+    let mut line = [0; 8192];
+    socket.set_nonblocking(true).expect("it can be set");
+    let length = socket.recv(&mut line).expect("a record came");
+    assert_eq!(Records::parse(&line[..length]).calls("bind").len(), 1);
+}
+
+#[test]
+fn a_datagram_socket_that_nobody_reads_harms_nobody() {
+    let room = Room::new();
+    let path = room.path("log.sock");
+    let _socket = UnixDatagram::bind(&path).expect("the room is writable");
+    let target = format!("unix:{}", path.display());
+    let binds = "tcp4 bind 127.0.0.1 0 close ".repeat(400);
+    let victim = room.run_victim("steps", &binds).way(&room, Way::Preload);
+    let ended = victim.set("log", target).finish();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "bind 0\n".repeat(400));
 }
 
 #[test]
