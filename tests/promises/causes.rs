@@ -125,6 +125,40 @@ fn listening_on_ipv6_only_blocks_ipv6() {
     assert_eq!(free.finish().code(), Some(0));
 }
 
+#[test]
+fn a_holder_in_a_threads_own_descriptor_table_is_found() {
+    let room = Room::new();
+    let port = room.port();
+    let mut holder = room.run_victim("private_table", &port.to_string()).start();
+    holder.wait_for("holding");
+    let record = failure(&room, &format!("tcp4 bind 127.0.0.1 {port}"));
+    assert_diagnosis(&record, "other_program_listening", [Cure::No, Cure::No]);
+    assert_holder(&record, holder.pid(), "listen", "127.0.0.1", port);
+}
+
+#[test]
+fn a_holder_with_multipath_tcp_is_found() {
+    let room = Room::new();
+    let port = room.port();
+    let holder = staying(&room, &format!("mptcp bind 127.0.0.1 {port} listen"));
+    let record = failure(&room, &format!("tcp4 bind 127.0.0.1 {port}"));
+    assert_diagnosis(&record, "same_program_listening", [Cure::No, Cure::No]);
+    assert_holder(&record, holder.pid(), "listen", "127.0.0.1", port);
+    let record = failure(&room, &format!("mptcp bind 0.0.0.0 {port}"));
+    assert_diagnosis(&record, "same_program_listening", [Cure::No, Cure::No]);
+    assert_eq!(record["socket"]["protocol"], "mptcp", "{record}");
+}
+
+#[test]
+fn a_dual_stack_listener_blocks_ipv4() {
+    let room = Room::new();
+    let port = room.port();
+    let holder = listener(&room, "::", port);
+    let record = failure(&room, &format!("tcp4 bind 127.0.0.1 {port}"));
+    assert_diagnosis(&record, "same_program_listening", [Cure::No, Cure::No]);
+    assert_holder(&record, holder.pid(), "listen", "::", port);
+}
+
 /// What the kernel says of the lingering socket, without an owner, and the record beside it.
 #[track_caller]
 fn assert_ownerless(record: &Value, state: &str, timer_ms: u64) {
@@ -227,6 +261,20 @@ fn exiting_holder() {
     let found = &record["diagnosis"]["holders"][0];
     assert_eq!(found["pid"], holder.pid(), "{record}");
     assert_eq!(found["state"], "listen", "{record}");
+}
+
+/// The descriptors of a process that is on its way out belong to root, whoever started it.
+#[test]
+fn exiting_holder_without_privilege() {
+    let room = Room::for_root("other users are needed");
+    let port = room.port();
+    let steps = format!("memory 600 tcp4 bind 127.0.0.1 {port} listen hold");
+    let mut holder = room.run_victim("steps", &steps).user(12345).start();
+    holder.wait_for("holding");
+    let steps = format!("kill {} tcp4 bind 127.0.0.1 {port}", holder.pid());
+    let record = failure_of(&room, room.run_victim("steps", &steps).user(12345));
+    assert_diagnosis(&record, "exiting_holder", [Cure::No, Cure::Yes]);
+    assert_eq!(record["diagnosis"]["holders"][0]["uid"], 12345, "{record}");
 }
 
 #[test]

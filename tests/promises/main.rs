@@ -2,8 +2,10 @@
 #![cfg(target_os = "linux")]
 
 mod causes;
+mod changes;
 mod faults;
 mod heap;
+mod launcher;
 mod log;
 mod policy;
 mod random;

@@ -20,11 +20,13 @@ struct Place {
 
 fn place(dice: &mut Dice, room: &Room) -> Place {
     let specific = format!("127.{}.{}.{}", dice.below(250), dice.below(250), 1 + dice.below(250));
-    let (holder, attempt) = match dice.below(5) {
+    let (holder, attempt) = match dice.below(7) {
         0 => (specific.clone(), specific),
         1 => (specific, "0.0.0.0".into()),
         2 => ("0.0.0.0".into(), specific),
         3 => ("::1".into(), "::1".into()),
+        4 => ("::".into(), specific),
+        5 => ("::".into(), "::".into()),
         _ => ("0.0.0.0".into(), "0.0.0.0".into()),
     };
     // Only root has all ports to itself.

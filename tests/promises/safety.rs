@@ -136,6 +136,20 @@ fn a_bind_before_our_constructor() {
     }
 }
 
+#[test]
+fn loaded_twice_it_still_calls_once() {
+    let room = Room::new();
+    let port = room.port();
+    let copy = room.path("another-libbindshim.so");
+    fs::copy(room.library(), &copy).expect("the room is writable");
+    let steps = format!("tcp4 bind 127.0.0.1 {port} listen tcp4 bind 127.0.0.1 {port}");
+    let bare = room.run_victim("steps", &steps).finish();
+    let twice = || room.run_victim("steps", &steps).recorded(&room).preload_first(copy.clone());
+    let covered = twice().finish();
+    assert_eq!(covered.behaviour(), bare.behaviour());
+    assert_eq!(traced_binds(&room, &twice()).0.len(), 2);
+}
+
 /// The `bind` calls of IPv4 that reach the kernel, as strace shows them.
 #[track_caller]
 fn traced_binds(room: &Room, subject: &Subject) -> (Vec<String>, process::Output) {

@@ -1,5 +1,6 @@
 //! Settings do what they say, and a bad one costs a notice and never the program.
 
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
 
 use bindshim_tests::{Ended, Records, Room, Subject, Way};
@@ -135,6 +136,32 @@ fn the_library_is_found_by_name_on_the_linkers_path() {
         .finish();
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("bind 0\n", ""));
     assert_eq!(Records::read(&log).calls("bind").len(), 1);
+}
+
+#[test]
+fn a_log_is_for_its_owner() {
+    let room = Room::new();
+    let log = room.path("log");
+    let ended = victim(&room).way(&room, Way::Preload).log_to(&log).finish();
+    assert_eq!(ended.records().calls("bind").len(), 1);
+    let mode = std::fs::metadata(log).expect("it was made").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "it names users and programs: {mode:o}");
+}
+
+#[test]
+fn a_budget_of_nothing_looks_nothing_up() {
+    let room = Room::new();
+    let port = room.port();
+    let _holder = listener(&room, "127.0.0.1", port);
+    let steps = format!("tcp4 bind 127.0.0.1 {port}");
+    let victim = room.run_victim("steps", &steps).recorded(&room).set("budget", "0ms");
+    let ended = victim.finish();
+    assert_eq!(ended.stdout, "bind -1 98\n");
+    let records = ended.records();
+    let record = records.failed();
+    assert_eq!(record["diagnosis"]["cause"], "unknown", "{record}");
+    let missing = record["diagnosis"]["unknown"].as_array().expect("the schema says so");
+    assert!(missing.iter().any(|fact| fact["why"] == "budget"), "{record}");
 }
 
 #[test]

@@ -63,7 +63,9 @@ pub fn compiled(name: &str, kind: Kind) -> PathBuf {
 /// The compiler's flags; a victim that needs a library says so in a line `// link: -lname`.
 fn flags(source: &[u8], kind: Kind) -> Vec<String> {
     let mut flags: Vec<String> =
-        ["-O1", "-g0", "-Wall", "-Wextra", "-Werror", "-pthread"].map(String::from).to_vec();
+        ["-O1", "-g0", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread"]
+            .map(String::from)
+            .to_vec();
     if kind == Kind::Library {
         flags.extend(["-shared".into(), "-fPIC".into()]);
     }

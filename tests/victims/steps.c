@@ -1,13 +1,14 @@
 // Does what its arguments say, one after the other, and says what each call gave: most failures
 // of a bind are a few plain steps. Usage: steps STEP...
 //
-//   tcp4 tcp6 udp4 udp6 unix   a new socket, on which the following steps work
+//   tcp4 tcp6 udp4 udp6 unix mptcp   a new socket, on which the following steps work
 //   reuse noreuse reuseport v6only   sets the option
 //   bind ADDRESS PORT          bind PATH for a unix socket
 //   listen close
 //   show                       says the socket's SO_REUSEADDR
 //   memory MB                  owns that much memory
 //   kill PID                   kill -9
+//   chdir DIRECTORY  chroot DIRECTORY  setuid UID
 //   wait                       until there is a line on standard input
 //   handle                     a handler for SIGINT, which says so
 //   hold                       says "holding" and stays until a signal comes
@@ -30,7 +31,7 @@ static void on_interrupt(int number) {
 static void new_socket(const char *kind) {
     int type = kind[0] == 'u' && kind[1] == 'd' ? SOCK_DGRAM : SOCK_STREAM;
     family = strcmp(kind, "unix") == 0 ? AF_UNIX : kind[3] == '6' ? AF_INET6 : AF_INET;
-    fd = socket(family, type, 0);
+    fd = socket(family, type, strcmp(kind, "mptcp") == 0 ? 262 : 0);
     if (fd < 0) give_up("socket");
 }
 
@@ -81,6 +82,10 @@ static void own_memory(size_t megabytes) {
     for (size_t at = 0; at < size; at += 4096) memory[at] = 1;
 }
 
+static void change(const char *what, int result) {
+    if (result != 0) give_up(what);
+}
+
 static void hold(void) {
     puts("holding");
     fflush(stdout);
@@ -101,6 +106,9 @@ int main(int argc, char **argv) {
         else if (strcmp(step, "show") == 0) show();
         else if (strcmp(step, "memory") == 0) own_memory((size_t)atoi(*next++));
         else if (strcmp(step, "kill") == 0) kill(atoi(*next++), SIGKILL);
+        else if (strcmp(step, "chdir") == 0) change("chdir", chdir(*next++));
+        else if (strcmp(step, "chroot") == 0) change("chroot", chroot(*next++));
+        else if (strcmp(step, "setuid") == 0) change("setuid", setuid((uid_t)atoi(*next++)));
         else if (strcmp(step, "wait") == 0) { if (getchar() == EOF) give_up("standard input"); }
         else if (strcmp(step, "handle") == 0) signal(SIGINT, on_interrupt);
         else if (strcmp(step, "hold") == 0) hold();
