@@ -104,12 +104,13 @@ fn a_holder_that_may_not_be_looked_at_has_a_user_and_no_name() {
     let room = Room::for_root("two users are needed");
     let mut dice = Dice::roll_in();
     let port = room.port();
-    let owner = 1000 + dice.below(30_000) as u32;
+    let nobody_knows = 1000 + dice.below(30_000) as u32;
+    let owner = *dice.one_of(&[33, 65534, nobody_knows]);
     let subject = room.run_victim("steps", &format!("tcp4 bind 127.0.0.1 {port} listen hold"));
     let _running = subject.user(owner).start();
     room.wait_for_listener(port);
     let steps = format!("tcp4 bind 127.0.0.1 {port}");
-    let stranger = room.run_victim("steps", &steps).user(owner + 1).recorded(&room).finish();
+    let stranger = room.run_victim("steps", &steps).user(owner - 1).recorded(&room).finish();
     let records = stranger.records();
     let record = records.failed();
     let holder = &record["diagnosis"]["holders"][0];
