@@ -4,7 +4,7 @@
 //! address stands for the set of local addresses whose packets its socket takes; two sockets on a
 //! port overlap where these sets meet.
 
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::address::Address;
 
@@ -25,24 +25,28 @@ impl Reach {
     #[must_use]
     pub fn of(address: &Address, v6only: bool, device: u32) -> Option<Self> {
         match *address {
-            Address::V4 { ip, .. } => Some(Self { v4: Some(ip), v6: None, device }),
+            Address::V4 { ip, .. } => Some(Self::of_ip(ip.into(), v6only, device)),
             Address::V6 { ip, scope, .. } => {
                 // A link-local address binds its socket to the interface of its scope
                 // (`__inet6_bind`, net/ipv6/af_inet6.c).
                 let device = if device == 0 && has_scope(ip) { scope } else { device };
-                Some(Self::of_v6(ip, v6only, device))
+                Some(Self::of_ip(ip.into(), v6only, device))
             }
             _ => None,
         }
     }
 
-    fn of_v6(ip: Ipv6Addr, v6only: bool, device: u32) -> Self {
+    /// The reach of a socket at an address without a scope.
+    #[must_use]
+    pub fn of_ip(ip: IpAddr, v6only: bool, device: u32) -> Self {
         // ::ffff:a.b.c.d is a.b.c.d in every respect.
-        if let Some(v4) = ip.to_ipv4_mapped() {
-            return Self { v4: Some(v4), v6: None, device };
+        match ip.to_canonical() {
+            IpAddr::V4(ip) => Self { v4: Some(ip), v6: None, device },
+            IpAddr::V6(ip) => {
+                let both = ip.is_unspecified() && !v6only;
+                Self { v4: both.then_some(Ipv4Addr::UNSPECIFIED), v6: Some(ip), device }
+            }
         }
-        let both = ip.is_unspecified() && !v6only;
-        Self { v4: both.then_some(Ipv4Addr::UNSPECIFIED), v6: Some(ip), device }
     }
 
     /// Whether both could take the same packet, so that they cannot have one port unless options

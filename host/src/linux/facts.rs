@@ -3,6 +3,8 @@
 //! No heap, no lock, no thread, no waiting; about 1 KiB of stack, for all that is large lives in a
 //! [`Scratch`]; at most three descriptors at a time, which are moved high at once and closed. Every
 //! system call is one that a plain server makes too, for a seccomp filter may judge the process.
+//!
+//! The steps are not inlined, so that the stack of one is given back before the next.
 
 use core::ffi::CStr;
 use std::os::fd::BorrowedFd;
@@ -21,8 +23,8 @@ use super::limits::Limits;
 use super::memory::Zeroed;
 use super::owner::{self, Origin};
 use super::ports::{self, Found, Target};
-use super::procfs::{self, Own, Status};
-use super::sockdiag::{Row, TCP, UDP};
+use super::procfs::{self, Status, Subject};
+use super::sockdiag::{self, Row, TCP, UDP};
 use super::trial;
 
 /// CAP_NET_BIND_SERVICE (include/uapi/linux/capability.h).
@@ -43,14 +45,15 @@ pub struct Query<'a> {
     pub deadline_ns: u64,
 }
 
-/// Memory for look-ups, about 180 KiB of which little is touched.
+/// Memory for look-ups: about 180 KiB, of which most look-ups touch the first page alone.
 #[repr(C)]
 pub struct Scratch {
-    netlink: [u8; 16_384],
-    file: [u8; 8_192],
-    second_file: [u8; 8_192],
     found: Found,
+    short: [u8; 2048],
     owners: owner::Room,
+    netlink: [u8; 16_384],
+    arguments: [u8; 8_192],
+    own_arguments: [u8; 8_192],
 }
 
 // SAFETY: every field is an integer or an array of such, and there is no destructor.
@@ -126,8 +129,9 @@ pub fn port_is_bound_elsewhere(query: &Query<'_>, scratch: &mut Scratch) -> Fact
     let Some(target) = query.target().filter(|target| target.protocol == TCP) else {
         return Fact::Unknown(Why::NotAsked);
     };
-    let Scratch { netlink, found, owners, .. } = scratch;
-    if let Err(why) = ports::find_bound(&target, found, netlink, limits) {
+    let Scratch { found, short, owners, netlink, .. } = scratch;
+    let buffers = sockdiag::Buffers { one: short, many: netlink };
+    if let Err(why) = ports::find_bound(&target, found, buffers, limits) {
         return Fact::Unknown(why);
     }
     let is_partial = found.total as usize > found.rows().len();
@@ -142,27 +146,33 @@ pub fn port_is_bound_elsewhere(query: &Query<'_>, scratch: &mut Scratch) -> Fact
 }
 
 /// The sockets in the way, and who has them.
+#[inline(never)]
 fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     let limits = query.limits();
     let Some(target) = query.target() else { return };
-    let Scratch { netlink, file, second_file, found, owners } = scratch;
-    facts.sockets_unknown = ports::find(&target, found, netlink, limits).err();
+    let Scratch { found, short, owners, netlink, arguments, own_arguments } = scratch;
+    let buffers = sockdiag::Buffers { one: short, many: netlink };
+    facts.sockets_unknown = ports::find(&target, found, buffers, limits).err();
     facts.sockets_total = found.total;
     if found.total == 0 {
         return;
     }
-    let missing = find_owners(query, found.rows_mut(), owners, file);
-    let own = Own::read(query.pid);
+    let missing = find_owners(query, found.rows_mut(), owners, short);
+    let mut buffers = procfs::Buffers { short, arguments, own_arguments };
     for row in found.rows() {
         add_socket(row, target.protocol, facts);
-        fill_owner(row, missing, own, (file, second_file), facts);
+        fill_owner(row, missing, query.pid, &mut buffers, facts);
     }
-    facts.vanished = has_vanished(&target, found, netlink, limits);
-    facts.ephemeral = ephemeral_ports();
-    try_reuseaddr(query, &target, found, facts);
+    let buffers = sockdiag::Buffers { one: short, many: netlink };
+    facts.vanished = has_vanished(&target, found, buffers, limits);
+    if !ports::has_listener(found) {
+        facts.ephemeral = ephemeral_ports();
+        try_reuseaddr(query, &target, found, facts);
+    }
 }
 
 /// Finds the owners of all rows; gives the reason for those that have none.
+#[inline(never)]
 fn find_owners(
     query: &Query<'_>,
     rows: &mut [Row],
@@ -181,6 +191,7 @@ fn find_owners(
 }
 
 /// Appends a socket with everything but its owner.
+#[inline(never)]
 fn add_socket(row: &Row, protocol: u8, facts: &mut Facts) {
     let sockets = &mut facts.sockets;
     if sockets.is_full() {
@@ -216,11 +227,12 @@ static BLANK: PortSocket = PortSocket {
 };
 
 /// Fills in the owner of the socket that was added last.
+#[inline(never)]
 fn fill_owner(
     row: &Row,
     missing: Why,
-    own: Own,
-    (file, second_file): (&mut [u8], &mut [u8]),
+    own: u32,
+    buffers: &mut procfs::Buffers<'_>,
     facts: &mut Facts,
 ) {
     let Some((socket, earlier)) = facts.sockets.split_last_mut() else { return };
@@ -233,7 +245,10 @@ fn fill_owner(
     let known = earlier.iter().filter_map(|socket| socket.owner.known());
     match known.into_iter().find(|known| known.pid == row.owner) {
         Some(known) => copy(known, process),
-        None => procfs::fill(row.owner, own, file, second_file, process),
+        None => {
+            let is_exiting = row.owner_is_exiting != 0;
+            procfs::fill(Subject { pid: row.owner, own, is_exiting }, buffers, process);
+        }
     }
 }
 
@@ -251,15 +266,22 @@ fn copy(from: &Process, to: &mut Process) {
 }
 
 /// Whether a listener that nobody had is gone by now.
-fn has_vanished(target: &Target, found: &Found, buffer: &mut [u8], limits: Limits) -> bool {
+#[inline(never)]
+fn has_vanished(
+    target: &Target,
+    found: &Found,
+    buffers: sockdiag::Buffers<'_>,
+    limits: Limits,
+) -> bool {
     let first = found.rows().first().filter(|row| target.protocol == TCP && row.owner == 0);
     first.is_some_and(|row| {
         row.state(TCP) == SocketState::Listen
-            && ports::is_still_there(target, row, buffer, limits) == Some(false)
+            && ports::is_still_there(target, row, buffers, limits) == Some(false)
     })
 }
 
 /// Tries SO_REUSEADDR where all that is in the way is without an owner.
+#[inline(never)]
 fn try_reuseaddr(query: &Query<'_>, target: &Target, found: &Found, facts: &mut Facts) {
     // Whatever has an owner ranks before what has none, so that it is among those listed.
     let nobody_owns = found.rows().iter().all(|row| {
@@ -278,6 +300,7 @@ fn try_reuseaddr(query: &Query<'_>, target: &Target, found: &Found, facts: &mut 
 }
 
 /// `net.ipv4.ip_local_port_range` (ip(7)).
+#[inline(never)]
 fn ephemeral_ports() -> Fact<(u16, u16)> {
     let mut text = [0; 32];
     let text = match read_setting(c"/proc/sys/net/ipv4/ip_local_port_range", &mut text) {
@@ -295,9 +318,10 @@ fn ephemeral_ports() -> Fact<(u16, u16)> {
 }
 
 /// Which ports need a privilege, and whether the process has it.
+#[inline(never)]
 fn privilege(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     facts.unprivileged_from =
-        match read_setting(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", &mut scratch.file) {
+        match read_setting(c"/proc/sys/net/ipv4/ip_unprivileged_port_start", &mut scratch.short) {
             Ok(text) => match files::number(text.trim_ascii()).map(u32::try_from) {
                 Some(Ok(port)) => Fact::Known(port),
                 _ => Fact::Unknown(Why::Failed),
@@ -331,6 +355,7 @@ fn why_unread(errno: Errno) -> Why {
 }
 
 /// Where the program's socket is bound already (getsockname(2)).
+#[inline(never)]
 fn bound(query: &Query<'_>, facts: &mut Facts) {
     let Some(descriptor) = query.descriptor() else {
         facts.bound = Fact::Unknown(Why::NotSupported);
@@ -358,6 +383,7 @@ fn is_bound(address: &Address) -> bool {
 }
 
 /// What the descriptor is.
+#[inline(never)]
 fn descriptor(query: &Query<'_>) -> Fact<Descriptor> {
     if query.fd < 0 {
         return Fact::Known(Descriptor::Closed);

@@ -96,29 +96,34 @@ pub(super) fn read_short<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u
 }
 
 /// Reads where a symbolic link points to; what does not fit in `buffer` is cut (readlink(2)).
+#[inline(never)]
 pub(super) fn read_link<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Errno> {
     let length = rustix::fs::readlinkat_raw(CWD, path, &mut *buffer)?;
     Ok(&buffer[..length])
 }
 
 /// What tells one file from all others: device and inode, links followed.
+#[inline(never)]
 pub(super) fn file_id(path: &CStr) -> Result<(u64, u64), Errno> {
     rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino))
 }
 
-/// As [`file_id`], of a file below `base`; `None` where it is not there, or the path is too long.
-pub(super) fn file_id_below(base: &ShortPath, file: &[u8]) -> Option<(u64, u64)> {
-    let mut path = [0; 256];
+/// The user who owns a file.
+#[inline(never)]
+pub(super) fn file_owner(path: &CStr) -> Result<u32, Errno> {
+    rustix::fs::stat(path).map(|stat| stat.st_uid)
+}
+
+/// As [`file_id`], of a file below `base`, their path put together in `room`; `None` where it is not
+/// there, or the path does not fit.
+pub(super) fn file_id_below(base: &ShortPath, file: &[u8], room: &mut [u8]) -> Option<(u64, u64)> {
     let base = base.as_c_str().to_bytes();
-    let length = base.len() + 1 + file.len();
-    // The last byte stays a NUL.
-    if length >= path.len() {
-        return None;
-    }
+    let path = room.get_mut(..base.len() + 1 + file.len() + 1)?;
     path[..base.len()].copy_from_slice(base);
     path[base.len()] = b'/';
-    path[base.len() + 1..length].copy_from_slice(file);
-    file_id(CStr::from_bytes_until_nul(&path).ok()?).ok()
+    path[base.len() + 1..][..file.len()].copy_from_slice(file);
+    path[base.len() + 1 + file.len()] = 0;
+    file_id(CStr::from_bytes_with_nul(path).ok()?).ok()
 }
 
 /// A short path, put together without a heap.
@@ -192,20 +197,21 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::os::fd::AsRawFd;
 
     use super::*;
 
     #[test]
     fn descriptors_are_high_and_closed() {
-        let file = open(c"/proc/self/stat").unwrap();
-        let raw = file.as_fd().as_raw_fd();
-        assert!(raw >= 1024, "{raw}");
-        drop(file);
-        assert_eq!(
-            file_id(ShortPath::of_descriptor(std::process::id(), raw as u32).as_c_str()),
-            Err(Errno::NOENT)
-        );
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let high = High::take(writer.into()).unwrap();
+        assert!(high.as_fd().as_raw_fd() >= FLOORS[0]);
+        rustix::io::write(&high, b"open").unwrap();
+        drop(high);
+        let mut all = Vec::new();
+        reader.read_to_end(&mut all).unwrap();
+        assert_eq!(all, b"open");
         assert_eq!(open(c"/nonexistent").unwrap_err(), Errno::NOENT);
     }
 

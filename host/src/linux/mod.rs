@@ -6,6 +6,7 @@ pub mod clock;
 pub mod facts;
 mod files;
 pub mod guest;
+mod hints;
 pub mod identity;
 pub mod json;
 mod limits;

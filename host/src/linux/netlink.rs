@@ -149,6 +149,7 @@ pub(super) struct Channel {
 
 impl Channel {
     /// Opens a socket of a netlink protocol; `None` is `NETLINK_ROUTE`, whose number is 0.
+    #[inline(never)]
     pub(super) fn open(protocol: Option<Protocol>) -> Result<Self, Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
@@ -189,6 +190,7 @@ impl Channel {
     }
 }
 
+#[inline(never)]
 fn receive(socket: &High, buffer: &mut [u8]) -> Result<Datagram, Errno> {
     let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
     let (length, full_length, sender) = recvfrom(socket, buffer, flags)?;

@@ -12,7 +12,7 @@ use super::files;
 use super::limits::Limits;
 use super::netlink::Failure;
 use super::sockdiag::{
-    ANY, All, BOUND, CONNECTED, Diagnostics, Exact, INET, INET6, LISTENING, Row, TCP, UDP,
+    ANY, All, BOUND, Buffers, CONNECTED, Diagnostics, Exact, INET, INET6, LISTENING, Row, TCP, UDP,
 };
 
 /// The port and addresses that a socket was to be bound to.
@@ -53,7 +53,7 @@ impl Found {
 
     /// Takes a row in where it overlaps with the target and is not there yet.
     fn add(&mut self, target: &Target, row: &Row) {
-        let overlaps = row.reach().is_some_and(|reach| reach.overlaps(&target.reach));
+        let overlaps = row.reach().overlaps(&target.reach);
         let is_own = target.cookie == Some(row.cookie);
         if !overlaps || is_own || self.rows().iter().any(|known| known.cookie == row.cookie) {
             return;
@@ -71,14 +71,15 @@ impl Found {
 }
 
 /// Finds the sockets in the way of `target`. Fails where some may be missing.
+#[inline(never)]
 pub(super) fn find(
     target: &Target,
     found: &mut Found,
-    buffer: &mut [u8],
+    buffers: Buffers<'_>,
     limits: Limits,
 ) -> Result<(), Why> {
     found.clear();
-    let mut diagnostics = Diagnostics::open(buffer, limits).map_err(Failure::why)?;
+    let mut diagnostics = Diagnostics::open(buffers, limits).map_err(Failure::why)?;
     let result = if target.protocol == UDP {
         walk(&mut diagnostics, target, ANY, found)
     } else {
@@ -89,6 +90,7 @@ pub(super) fn find(
     if needs_bound && !shows_bound_sockets() { Err(Why::NotSupported) } else { Ok(()) }
 }
 
+#[inline(never)]
 fn find_tcp(
     diagnostics: &mut Diagnostics<'_>,
     target: &Target,
@@ -96,9 +98,7 @@ fn find_tcp(
 ) -> Result<(), Failure> {
     for ip in probes(target.reach).into_iter().flatten() {
         let exact = Exact { ip, port: target.port, device: target.reach.device, cookie: None };
-        if let Some(row) = diagnostics.find(exact)? {
-            found.add(target, &row);
-        }
+        diagnostics.find(exact, &mut |row| found.add(target, row))?;
         if !target.shares && has_all(target, found) {
             return Ok(());
         }
@@ -114,10 +114,11 @@ fn find_tcp(
 /// Whether the listener that was found leaves no room for others that overlap with the target,
 /// except by SO_REUSEPORT.
 fn has_all(target: &Target, found: &Found) -> bool {
-    found.rows().iter().any(|row| row.reach().is_some_and(|reach| reach.covers(&target.reach)))
+    found.rows().iter().any(|row| row.reach().covers(&target.reach))
 }
 
-fn has_listener(found: &Found) -> bool {
+/// Whether a TCP socket that listens is among what was found.
+pub(super) fn has_listener(found: &Found) -> bool {
     // Listeners rank first.
     found.rows().first().is_some_and(|row| row.state(TCP) == SocketState::Listen)
 }
@@ -132,6 +133,7 @@ fn probes(reach: Reach) -> [Option<IpAddr>; 2] {
 
 /// Takes in all sockets on the port in `states`. Both families have sockets that take the other's
 /// packets.
+#[inline(never)]
 fn walk(
     diagnostics: &mut Diagnostics<'_>,
     target: &Target,
@@ -148,17 +150,18 @@ fn walk(
 }
 
 /// Finds the sockets that are bound but do not listen, in the way of `target`.
+#[inline(never)]
 pub(super) fn find_bound(
     target: &Target,
     found: &mut Found,
-    buffer: &mut [u8],
+    buffers: Buffers<'_>,
     limits: Limits,
 ) -> Result<(), Why> {
     found.clear();
     if !shows_bound_sockets() {
         return Err(Why::NotSupported);
     }
-    let mut diagnostics = Diagnostics::open(buffer, limits).map_err(Failure::why)?;
+    let mut diagnostics = Diagnostics::open(buffers, limits).map_err(Failure::why)?;
     walk(&mut diagnostics, target, BOUND, found).map_err(Failure::why)
 }
 
@@ -166,18 +169,21 @@ pub(super) fn find_bound(
 pub(super) fn is_still_there(
     target: &Target,
     row: &Row,
-    buffer: &mut [u8],
+    buffers: Buffers<'_>,
     limits: Limits,
 ) -> Option<bool> {
-    let reach = row.reach()?;
+    let reach = row.reach();
     let ip = probes(reach).into_iter().flatten().next()?;
     let exact = Exact { ip, port: target.port, device: reach.device, cookie: Some(row.cookie) };
-    let mut diagnostics = Diagnostics::open(buffer, limits).ok()?;
-    diagnostics.find(exact).ok().map(|row| row.is_some())
+    let mut diagnostics = Diagnostics::open(buffers, limits).ok()?;
+    let mut is_there = false;
+    diagnostics.find(exact, &mut |_| is_there = true).ok()?;
+    Some(is_there)
 }
 
 /// Whether this kernel lists sockets that are bound but do not listen: Linux 6.8 and later, by
 /// `TCPF_BOUND_INACTIVE`; older ones ignore the bit.
+#[inline(never)]
 fn shows_bound_sockets() -> bool {
     let mut release = [0; 64];
     files::read_short(c"/proc/sys/kernel/osrelease", &mut release).is_ok_and(is_at_least_6_8)
@@ -241,15 +247,24 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = target("0.0.0.0", listener.local_addr().unwrap().port());
         let mut found = Found { rows: [Row::default(); MAX_SOCKETS], listed: 0, total: 0 };
-        let mut buffer = vec![0; 16_384];
-        find(&target, &mut found, &mut buffer, LIMITS).unwrap();
+        let (mut one, mut many) = (vec![0; 512], vec![0; 16_384]);
+        find(&target, &mut found, Buffers { one: &mut one, many: &mut many }, LIMITS).unwrap();
         let row = found.rows()[0];
-        assert_eq!(is_still_there(&target, &row, &mut buffer, LIMITS), Some(true));
+        assert_eq!(
+            is_still_there(&target, &row, Buffers { one: &mut one, many: &mut many }, LIMITS),
+            Some(true)
+        );
         // Another socket in its place is not it.
         let mut other = row;
         other.cookie ^= 1;
-        assert_eq!(is_still_there(&target, &other, &mut buffer, LIMITS), Some(false));
+        assert_eq!(
+            is_still_there(&target, &other, Buffers { one: &mut one, many: &mut many }, LIMITS),
+            Some(false)
+        );
         drop(listener);
-        assert_eq!(is_still_there(&target, &row, &mut buffer, LIMITS), Some(false));
+        assert_eq!(
+            is_still_there(&target, &row, Buffers { one: &mut one, many: &mut many }, LIMITS),
+            Some(false)
+        );
     }
 }

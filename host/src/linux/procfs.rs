@@ -139,6 +139,7 @@ pub fn identify(pid: u32, buffer: &mut [u8], identity: &mut Identity) -> Option<
 
 /// Writes the path of the file that a process runs, or its end where it is too long, and says how
 /// to find the script where it is an interpreter.
+#[inline(never)]
 fn read_program(
     pid: u32,
     buffer: &mut [u8],
@@ -153,26 +154,33 @@ fn read_program(
 }
 
 /// The arguments of a process, each with a NUL at its end; none where they cannot be read.
+#[inline(never)]
 fn command_line(pid: u32, buffer: &mut [u8]) -> &[u8] {
     files::read(ShortPath::of_process(pid, "cmdline").as_c_str(), buffer).unwrap_or_default()
 }
 
-/// The process that made the attempt, with which others are compared.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Own {
-    pub(super) pid: u32,
-    /// Device and inode of the file that it runs.
-    program: Option<(u64, u64)>,
-}
-
-impl Own {
-    pub(super) fn read(pid: u32) -> Self {
-        Self { pid, program: program_id(pid) }
-    }
-}
-
+/// Device and inode of the file that a process runs.
+#[inline(never)]
 fn program_id(pid: u32) -> Option<(u64, u64)> {
     files::file_id(ShortPath::of_process(pid, "exe").as_c_str()).ok()
+}
+
+/// Buffers for what `/proc` says. Each costs a page where it is touched: `short` serves all but
+/// command lines.
+pub(super) struct Buffers<'a> {
+    pub(super) short: &'a mut [u8],
+    pub(super) arguments: &'a mut [u8],
+    pub(super) own_arguments: &'a mut [u8],
+}
+
+/// Who a process is beside the one that made the attempt.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Subject {
+    pub(super) pid: u32,
+    /// The process that made the attempt.
+    pub(super) own: u32,
+    /// Whether it was seen to be on its way out.
+    pub(super) is_exiting: bool,
 }
 
 /// A process of which nothing is known, to be filled in place.
@@ -190,52 +198,41 @@ pub(super) const NOBODY: Process = Process {
 
 /// Fills in all that `/proc` tells of a process. `process` is [`NOBODY`] before: its texts are
 /// filled where they are, for they are large.
-pub(super) fn fill(
-    pid: u32,
-    own: Own,
-    buffer: &mut [u8],
-    second_buffer: &mut [u8],
-    process: &mut Process,
-) {
-    process.pid = pid;
-    process.is_own = pid == own.pid;
-    fill_program(pid, own, buffer, second_buffer, process);
+#[inline(never)]
+pub(super) fn fill(subject: Subject, buffers: &mut Buffers<'_>, process: &mut Process) {
+    process.pid = subject.pid;
+    process.is_own = subject.pid == subject.own;
+    process.exiting = subject.is_exiting;
+    fill_program(subject, buffers, process);
     // The directory belongs to the effective user, whatever the process hides otherwise
     // (`task_dump_owner`, fs/proc/base.c).
-    let directory = rustix::fs::stat(ShortPath::of_process(pid, "").as_c_str());
-    process.uid = directory.ok().map(|stat| stat.st_uid);
-    if !process
-        .uid
-        .zip(process.user.as_mut())
-        .is_some_and(|(uid, user)| users::name(uid, buffer, user))
-    {
+    process.uid = files::file_owner(ShortPath::of_process(subject.pid, "").as_c_str()).ok();
+    let has_name = match (process.uid, &mut process.user) {
+        (Some(uid), Some(user)) => users::name(uid, buffers.short, user),
+        _ => false,
+    };
+    if !has_name {
         process.user = None;
     }
 }
 
-fn fill_program(
-    pid: u32,
-    own: Own,
-    buffer: &mut [u8],
-    second_buffer: &mut [u8],
-    process: &mut Process,
-) {
+#[inline(never)]
+fn fill_program(subject: Subject, buffers: &mut Buffers<'_>, process: &mut Process) {
     let Some(program) = &mut process.program else { return };
-    let rules = match read_program(pid, buffer, program) {
+    let rules = match read_program(subject.pid, buffers.short, program) {
         Ok(rules) => rules,
         Err(errno) => {
             // A process loses its program before its descriptors when it ends.
-            process.exiting = errno == Errno::NOENT;
+            process.exiting |= errno == Errno::NOENT;
             process.script = None;
-            fill_name(pid, buffer, process);
+            fill_name(subject.pid, buffers.short, process);
             return;
         }
     };
-    process.exiting = Stat::read(pid, buffer).is_ok_and(|stat| stat.is_exiting);
-    process.same_program =
-        process.is_own || (own.program.is_some() && own.program == program_id(pid));
+    process.same_program = process.is_own
+        || program_id(subject.pid).is_some_and(|id| program_id(subject.own) == Some(id));
     match rules {
-        Some(rules) => fill_script(pid, own, rules, (buffer, second_buffer), process),
+        Some(rules) => fill_script(subject, rules, buffers, process),
         None => process.script = None,
     }
 }
@@ -252,15 +249,15 @@ fn fill_name(pid: u32, buffer: &mut [u8], process: &mut Process) {
     }
 }
 
+#[inline(never)]
 fn fill_script(
-    pid: u32,
-    own: Own,
+    subject: Subject,
     rules: &'static script::Rules,
-    (buffer, second_buffer): (&mut [u8], &mut [u8]),
+    buffers: &mut Buffers<'_>,
     process: &mut Process,
 ) {
-    let capacity = buffer.len();
-    let arguments = command_line(pid, buffer);
+    let capacity = buffers.arguments.len();
+    let arguments = command_line(subject.pid, buffers.arguments);
     let is_cut = arguments.len() == capacity;
     let script = script::find(rules, arguments);
     match (script.shown(), &mut process.script) {
@@ -268,20 +265,23 @@ fn fill_script(
         _ => process.script = None,
     }
     if process.same_program && !process.is_own {
-        let own_script = script::find(rules, command_line(own.pid, second_buffer));
+        let own_script = script::find(rules, command_line(subject.own, buffers.own_arguments));
         process.interpreted = true;
-        process.same_program = !is_cut && is_same((own.pid, own_script), (pid, script));
+        process.same_program =
+            !is_cut && is_same((subject.own, own_script), (subject.pid, script), buffers.short);
     }
 }
 
 /// Whether two processes run the same script. Where both files can be looked at they decide, else
 /// the names do.
-fn is_same((a_pid, a): (u32, Script<'_>), (b_pid, b): (u32, Script<'_>)) -> bool {
+fn is_same((a_pid, a): (u32, Script<'_>), (b_pid, b): (u32, Script<'_>), room: &mut [u8]) -> bool {
     match (a, b) {
-        (Script::File(a), Script::File(b)) => match (script_id(a_pid, a), script_id(b_pid, b)) {
-            (Some(a), Some(b)) => a == b,
-            _ => script::last_name(a) == script::last_name(b),
-        },
+        (Script::File(a), Script::File(b)) => {
+            match (script_id(a_pid, a, room), script_id(b_pid, b, room)) {
+                (Some(a), Some(b)) => a == b,
+                _ => script::last_name(a) == script::last_name(b),
+            }
+        }
         (Script::Name(a), Script::Name(b)) | (Script::Code(a), Script::Code(b)) => a == b,
         _ => false,
     }
@@ -289,18 +289,17 @@ fn is_same((a_pid, a): (u32, Script<'_>), (b_pid, b): (u32, Script<'_>)) -> bool
 
 /// Device and inode of a script, as the process named it: from where it is now, if not from the
 /// root.
-fn script_id(pid: u32, script: &[u8]) -> Option<(u64, u64)> {
+fn script_id(pid: u32, script: &[u8], room: &mut [u8]) -> Option<(u64, u64)> {
     let root = if script.starts_with(b"/") { "root" } else { "cwd" };
-    let base = ShortPath::of_process(pid, root);
-    files::file_id_below(&base, script)
+    files::file_id_below(&ShortPath::of_process(pid, root), script, room)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::process::Child;
 
-    const IDENTITY: Identity =
-        Identity { host: Text::EMPTY, start: None, program: None, script: None };
+    use super::super::identity::NOBODY as NO_IDENTITY;
+    use super::*;
 
     #[test]
     fn stat_is_read_behind_any_name() {
@@ -355,7 +354,7 @@ mod tests {
     #[test]
     fn this_process_is_identified() {
         let mut buffer = [0; 4096];
-        let mut identity = IDENTITY;
+        let mut identity = NO_IDENTITY.clone();
         let ppid = identify(std::process::id(), &mut buffer, &mut identity).unwrap();
         assert_eq!(ppid, std::os::unix::process::parent_id());
         assert!(identity.start.unwrap() > 0);
@@ -366,9 +365,9 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there_has_no_identity() {
-        let mut identity = IDENTITY;
+        let mut identity = NO_IDENTITY.clone();
         assert_eq!(identify(u32::MAX, &mut [0; 64], &mut identity), None);
-        assert_eq!(identity, IDENTITY);
+        assert_eq!(identity, NO_IDENTITY);
     }
 
     #[test]
@@ -395,39 +394,33 @@ mod tests {
         ];
         // Until a child has executed its program it shows ours.
         std::thread::sleep(std::time::Duration::from_millis(100));
-        let seen = |own: usize, other: usize| {
+        let seen = |own: u32, pid: u32| {
             let mut process = NOBODY;
-            let (mut first, mut second) = ([0; 4096], [0; 4096]);
-            fill(
-                children[other].id(),
-                Own::read(children[own].id()),
-                &mut first,
-                &mut second,
-                &mut process,
-            );
+            let [mut short, mut arguments, mut own_arguments] = [[0; 4096]; 3];
+            let mut buffers = Buffers {
+                short: &mut short,
+                arguments: &mut arguments,
+                own_arguments: &mut own_arguments,
+            };
+            fill(Subject { pid, own, is_exiting: false }, &mut buffers, &mut process);
             process
         };
-        let same_file = seen(0, 1);
+        let pids = children.each_ref().map(Child::id);
+        let same_file = seen(pids[0], pids[1]);
         assert!(same_file.same_program && same_file.interpreted && !same_file.exiting);
         assert_eq!(same_file.script.unwrap().as_str(), "server.sh");
-        let same_code = seen(2, 3);
+        let same_code = seen(pids[2], pids[3]);
         assert!(same_code.same_program && same_code.script.is_none());
-        assert!(!seen(0, 2).same_program);
+        assert!(!seen(pids[0], pids[2]).same_program);
         assert_eq!(same_file.uid, Some(rustix::process::geteuid().as_raw()));
-        let myself = {
-            let mut process = NOBODY;
-            let own = Own::read(std::process::id());
-            fill(children[0].id(), own, &mut [0; 4096], &mut [0; 4096], &mut process);
-            process
-        };
+        let myself = seen(std::process::id(), pids[0]);
         assert!(!myself.same_program && !myself.is_own);
         for child in &mut children {
             child.kill().unwrap();
         }
         // Killed, and not waited for: a zombie has no program, and still a name.
         std::thread::sleep(std::time::Duration::from_millis(100));
-        let mut zombie = NOBODY;
-        fill(children[0].id(), Own::read(1), &mut [0; 4096], &mut [0; 4096], &mut zombie);
+        let zombie = seen(1, pids[0]);
         assert!(zombie.exiting);
         assert!(!zombie.program.unwrap().is_empty());
         for mut child in children {

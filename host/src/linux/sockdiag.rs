@@ -70,6 +70,8 @@ pub(super) struct Row {
     /// The process that has it and its descriptor there, once that was looked up; 0 for none.
     pub(super) owner: u32,
     pub(super) owner_fd: u32,
+    /// Whether that process is on its way out; 0 for no.
+    pub(super) owner_is_exiting: u32,
 }
 
 impl Row {
@@ -98,6 +100,7 @@ impl Row {
             inode: u32_at(fixed, 68)?,
             owner: 0,
             owner_fd: 0,
+            owner_is_exiting: 0,
         })
     }
 
@@ -134,17 +137,26 @@ impl Row {
     }
 
     fn address(&self, ip: &[u8; 16], port: u16) -> Address {
-        if self.family == INET {
-            return Address::V4 { ip: Ipv4Addr::new(ip[0], ip[1], ip[2], ip[3]), port };
+        match self.ip(ip) {
+            IpAddr::V4(ip) => Address::V4 { ip, port },
+            IpAddr::V6(ip) => {
+                let scope = if ip.is_unicast_link_local() { self.device } else { 0 };
+                Address::V6 { ip, port, scope }
+            }
         }
-        let ip = Ipv6Addr::from(*ip);
-        let scope = if ip.is_unicast_link_local() { self.device } else { 0 };
-        Address::V6 { ip, port, scope }
+    }
+
+    fn ip(&self, ip: &[u8; 16]) -> IpAddr {
+        if self.family == INET {
+            Ipv4Addr::new(ip[0], ip[1], ip[2], ip[3]).into()
+        } else {
+            Ipv6Addr::from(*ip).into()
+        }
     }
 
     /// The addresses whose packets it takes.
-    pub(super) fn reach(&self) -> Option<Reach> {
-        Reach::of(&self.local(), self.v6only != 0, self.device)
+    pub(super) fn reach(&self) -> Reach {
+        Reach::of_ip(self.ip(&self.ip), self.v6only != 0, self.device)
     }
 
     /// The user who made it; `None` where no process has it: the kernel then says 0.
@@ -191,46 +203,58 @@ pub(super) struct All {
     pub(super) states: u32,
 }
 
+/// Where answers go: of one socket, and of many.
+pub(super) struct Buffers<'a> {
+    pub(super) one: &'a mut [u8],
+    pub(super) many: &'a mut [u8],
+}
+
 /// A channel to the socket diagnostics, and what bounds its use.
 pub(super) struct Diagnostics<'a> {
     channel: Channel,
-    buffer: &'a mut [u8],
+    buffers: Buffers<'a>,
     limits: Limits,
 }
 
 impl<'a> Diagnostics<'a> {
-    /// Opens the channel; `buffer` takes the answers.
-    pub(super) fn open(buffer: &'a mut [u8], limits: Limits) -> Result<Self, Failure> {
+    /// Opens the channel.
+    #[inline(never)]
+    pub(super) fn open(buffers: Buffers<'a>, limits: Limits) -> Result<Self, Failure> {
         let channel = Channel::open(Some(SOCK_DIAG)).map_err(Failure::Refused)?;
-        Ok(Self { channel, buffer, limits })
+        Ok(Self { channel, buffers, limits })
     }
 
-    /// Looks up the TCP listener that a packet would reach, without a walk over all sockets.
-    pub(super) fn find(&mut self, exact: Exact) -> Result<Option<Row>, Failure> {
+    /// Looks up the TCP listener that a packet would reach, without a walk over all sockets, and
+    /// hands it to `each`, if there is one.
+    #[inline(never)]
+    pub(super) fn find(&mut self, exact: Exact, each: &mut dyn FnMut(&Row)) -> Result<(), Failure> {
         let mut request = exact_request(&exact);
-        let mut found = None;
         let answer = self.channel.ask(
             (BY_FAMILY, 0),
             &mut request,
-            self.buffer,
+            self.buffers.one,
             self.limits,
-            &mut |message| found = Row::parse(message.payload),
+            &mut |message| {
+                if let Some(row) = Row::parse(message.payload) {
+                    each(&row);
+                }
+            },
         );
         match answer {
-            Ok(()) => Ok(found),
             // None there, or one with another cookie.
-            Err(Failure::Refused(Errno::NOENT | Errno::STALE)) => Ok(None),
-            Err(failure) => Err(failure),
+            Err(Failure::Refused(Errno::NOENT | Errno::STALE)) => Ok(()),
+            answer => answer,
         }
     }
 
     /// Hands every socket that `all` asks for to `each`. The kernel filters by port.
+    #[inline(never)]
     pub(super) fn each(&mut self, all: All, each: &mut dyn FnMut(&Row)) -> Result<(), Failure> {
         let mut request = dump_request(&all);
         self.channel.ask(
             (BY_FAMILY, DUMP),
             &mut request,
-            self.buffer,
+            self.buffers.many,
             self.limits,
             &mut |message| {
                 if let Some(row) = Row::parse(message.payload).filter(|row| row.port == all.port) {

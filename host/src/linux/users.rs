@@ -9,6 +9,7 @@ const MOST: usize = 1 << 20;
 
 /// Writes the name of the user `uid`, if `/etc/passwd` (passwd(5)) has one. Other sources are left
 /// out: asking them (nsswitch.conf(5)) needs a heap, locks and network.
+#[inline(never)]
 pub(super) fn name(uid: u32, buffer: &mut [u8], name: &mut Text<32>) -> bool {
     files::open(c"/etc/passwd").is_ok_and(|file| name_in(&file, uid, buffer, name))
 }
