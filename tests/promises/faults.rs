@@ -49,7 +49,7 @@ fn assert_unharmed(room: &Room, log: &Path, mut before: impl FnMut()) {
 fn wait_for_the_library(pid: u32) {
     wait::until("the library in the process", || {
         let maps = fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
-        maps.contains("/libbindshim.so").then_some(())
+        maps.contains("/libbindshim").then_some(())
     });
 }
 

@@ -200,7 +200,8 @@ fn library_with_a_fault() -> PathBuf {
             let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
             let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let build = Command::new(cargo)
-                .args(["build", "--release", "--package", "bindshim", "--features", "fault"])
+                .args(["build", "--release", "--locked", "--offline"])
+                .args(["--package", "bindshim", "--features", "fault"])
                 // Only the speed of the build is changed: what panics and unwinds stays.
                 .env("CARGO_PROFILE_RELEASE_LTO", "off")
                 .env("CARGO_TARGET_DIR", &target)

@@ -196,6 +196,8 @@ impl Subject {
                 command.env(format!("BINDSHIM_{name}"), value);
             }
         }
+        // Nothing that a program keeps for its user outlives the room.
+        command.env("HOME", &self.directory).env("XDG_CACHE_HOME", self.directory.join("cache"));
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         if let Some(uid) = self.uid {
             command.uid(uid).gid(uid);
