@@ -16,6 +16,8 @@ struct Server {
     request: &'static str,
     /// What its answer contains; nothing, where it gives none.
     answer: &'static str,
+    /// How often it calls listen on its one socket.
+    listens: usize,
     end: End,
 }
 
@@ -33,7 +35,7 @@ const GET: &str = "GET / HTTP/1.0\r\n\r\n";
 impl Server {
     fn new(program: PathBuf, arguments: &str, request: &'static str, answer: &'static str) -> Self {
         let arguments = arguments.split_whitespace().map(String::from).collect();
-        Self { program, arguments, request, answer, end: End::Terminated }
+        Self { program, arguments, request, answer, listens: 1, end: End::Terminated }
     }
 
     fn subject(&self, room: &Room, forked: bool) -> Subject {
@@ -69,17 +71,18 @@ fn check(way: Way, forked: bool, make: impl FnOnce(&Room, u16) -> Server) {
     assert_eq!(covered, bare, "it ends as it does without us");
     let records = records.expect("asked for");
     records.assert_gapless();
-    for call in ["bind", "listen"] {
-        let record = records.only(call);
+    let bind = records.only("bind");
+    let listens = records.calls("listen");
+    assert_eq!(listens.len(), server.listens, "{records}");
+    for record in listens.iter().chain([&bind]) {
         assert_eq!(record["outcome"], "ok", "{record}");
         assert_eq!(record["address"]["ip"], "127.0.0.1", "{record}");
         assert_eq!(record["address"]["port"], port, "{record}");
         assert_eq!(record["warning"], false, "{record}");
         assert_eq!(record["run"].is_string(), way == Way::Launcher, "{record}");
+        assert_eq!(record["socket"]["cookie"], bind["socket"]["cookie"], "one socket: {record}");
+        assert_eq!(record["pid"], bind["pid"], "one process: {record}");
     }
-    let [bind, listen] = ["bind", "listen"].map(|call| records.only(call));
-    assert_eq!(bind["socket"]["cookie"], listen["socket"]["cookie"], "one socket");
-    assert_eq!(bind["pid"], listen["pid"], "one process");
 }
 
 /// Starts a server, lets it serve a request, and ends it.
@@ -166,7 +169,9 @@ fn nginx() {
         );
         let file = room.file("nginx.conf", &configuration);
         let arguments = format!("-e {home}/start.log -c {}", file.display());
-        Server::new(programs::find("nginx"), &arguments, GET, "hello")
+        let server = Server::new(programs::find("nginx"), &arguments, GET, "hello");
+        // It sets the backlog again after it has configured the socket.
+        Server { listens: 2, ..server }
     });
 }
 
@@ -276,10 +281,9 @@ fn ncat() {
 #[test]
 fn netcat() {
     check(Way::Preload, false, |_, port| {
-        let mut server =
-            Server::new(programs::find("nc"), &format!("-l 127.0.0.1 {port}"), "hello\n", "");
-        server.end = End::Itself;
-        server
+        let arguments = format!("-l 127.0.0.1 {port}");
+        let server = Server::new(programs::find("nc"), &arguments, "hello\n", "");
+        Server { end: End::Itself, ..server }
     });
 }
 
