@@ -11,8 +11,7 @@ fn launched(room: &Room, program: &str) -> Subject {
 
 /// A file with this mode in the room.
 fn program(room: &Room, name: &str, content: &str, mode: u32) {
-    let path = room.file(name, content);
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("it is ours");
+    let _ = room.install(&room.file(&format!("{name}.text"), content), name, mode);
 }
 
 /// Checks an exit code of the launcher itself, and that its message names what it is about.
@@ -91,7 +90,7 @@ fn a_directory_with_a_space_or_a_colon_is_no_obstacle() {
         let directory = room.path(name);
         fs::create_dir(&directory).expect("the room is writable");
         for file in ["libbindshim.so", "bindshim-run"] {
-            fs::copy(room.under_test(file), directory.join(file)).expect("the room is writable");
+            let _ = room.install(&room.under_test(file), &format!("{name}/{file}"), 0o755);
         }
         let log = room.path(&format!("{name}.log"));
         let ended = Subject::new(&room, directory.join("bindshim-run"))

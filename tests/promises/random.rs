@@ -1,8 +1,6 @@
 //! Cause and holder come from the kernel at that moment: whatever the port, address, program and
 //! user, the record agrees with a walk of `/proc`.
 
-use std::path::PathBuf;
-
 use bindshim_tests::dice::Dice;
 use bindshim_tests::{Room, Running, Subject, programs, room, sockets, wait};
 use serde_json::Value;
@@ -46,8 +44,8 @@ fn holder(dice: &mut Dice, room: &Room, round: usize, place: &Place) -> Subject 
         }
         1 => room.run("socat", &format!("TCP4-LISTEN:{port},bind={ip},fork OPEN:/dev/null")),
         _ => {
-            let program: PathBuf = room.path(&format!("holder-{round}-{}", dice.below(1 << 40)));
-            std::fs::copy(room.victim("steps"), &program).expect("the room is writable");
+            let name = format!("holder-{round}-{}", dice.below(1 << 40));
+            let program = room.install(&room.victim("steps"), &name, 0o755);
             let kind = if v6 { "tcp6" } else { "tcp4" };
             Subject::new(room, program)
                 .args(format!("{kind} bind {ip} {port} listen hold").split(' '))

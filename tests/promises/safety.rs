@@ -140,8 +140,7 @@ fn a_bind_before_our_constructor() {
 fn loaded_twice_it_still_calls_once() {
     let room = Room::new();
     let port = room.port();
-    let copy = room.path("another-libbindshim.so");
-    fs::copy(room.library(), &copy).expect("the room is writable");
+    let copy = room.install(&room.library(), "another-libbindshim.so", 0o755);
     let steps = format!("tcp4 bind 127.0.0.1 {port} listen tcp4 bind 127.0.0.1 {port}");
     let bare = room.run_victim("steps", &steps).finish();
     let twice = || room.run_victim("steps", &steps).recorded(&room).preload_first(copy.clone());
@@ -217,8 +216,7 @@ fn library_with_a_fault() -> PathBuf {
 #[test]
 fn a_panic_after_the_call_leaves_the_kernels_answer() {
     let room = Room::new();
-    let library = room.path("libfault.so");
-    fs::copy(library_with_a_fault(), &library).expect("it was built");
+    let library = room.install(&library_with_a_fault(), "libfault.so", 0o755);
     let port = room.port();
     let _holder = listener(&room, "127.0.0.1", port);
     let free = room.port();

@@ -288,8 +288,9 @@ fn a_record_is_one_line_of_4096_bytes_at_most() {
     let deep = "a-directory-with-a-rather-long-name-".repeat(6);
     let directory = (0..3).fold(room.path(""), |path, _| path.join(&deep));
     std::fs::create_dir_all(&directory).expect("the room is writable");
-    let program = directory.join("steps-\"quoted\"-\\-\n-\u{1}-\u{e9}");
-    std::fs::copy(room.victim("steps"), &program).expect("the room is writable");
+    let name = "steps-\"quoted\"-\\-\n-\u{1}-\u{e9}";
+    let place = directory.join(name);
+    let program = room.install(&room.victim("steps"), place.to_str().expect("UTF-8"), 0o755);
     let mut holders = Vec::new();
     for number in 1..=10 {
         let steps = format!("tcp4 bind 127.0.0.{number} {port} listen hold");

@@ -87,20 +87,21 @@ impl Subject {
         self
     }
 
-    /// Starts it with the library preloaded, and records in a file of its own.
+    /// Starts it with the library preloaded, and records in a file of its own. Diagnoses have time
+    /// enough, however busy the machine is.
     #[must_use]
     #[track_caller]
     pub fn recorded(self, room: &Room) -> Self {
         self.recorded_by(room, Way::Preload)
     }
 
-    /// Starts it this way, with records in a file of its own; bare, there are none.
+    /// As [`Subject::recorded`], but started this way; bare, there are no records.
     #[must_use]
     #[track_caller]
     pub fn recorded_by(self, room: &Room, way: Way) -> Self {
         let log = self.output.with_extension("log");
         let subject = self.way(room, way);
-        if way == Way::Bare { subject } else { subject.log_to(&log) }
+        if way == Way::Bare { subject } else { subject.log_to(&log).set("budget", "20s") }
     }
 
     /// Preloads `library` in place of the room's.
@@ -121,6 +122,7 @@ impl Subject {
     /// A setting, by the flag's name without dashes. For a switch the value is `1`.
     #[must_use]
     pub fn set(mut self, flag: &'static str, value: impl AsRef<OsStr>) -> Self {
+        self.settings.retain(|(other, _)| *other != flag);
         self.settings.push((flag, value.as_ref().to_owned()));
         self
     }

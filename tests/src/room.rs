@@ -4,6 +4,7 @@ use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
@@ -85,7 +86,14 @@ impl Room {
     #[must_use]
     #[track_caller]
     pub fn under_test(&self, name: &str) -> PathBuf {
-        self.copy(&under_test_directory().join(name), name)
+        let built = under_test_directory().join(name);
+        assert!(
+            built.exists(),
+            "{} is not there: build it with cargo build --release, or name its directory in \
+             {DIRECTORY}",
+            built.display()
+        );
+        self.install(&built, name, 0o755)
     }
 
     /// The library under test.
@@ -107,14 +115,14 @@ impl Room {
     #[must_use]
     #[track_caller]
     pub fn victim(&self, name: &str) -> PathBuf {
-        self.copy(&victims::compiled(name, Kind::Program), name)
+        self.install(&victims::compiled(name, Kind::Program), name, 0o755)
     }
 
     /// A victim that is a library.
     #[must_use]
     #[track_caller]
     pub fn victim_library(&self, name: &str) -> PathBuf {
-        self.copy(&victims::compiled(name, Kind::Library), &format!("{name}.so"))
+        self.install(&victims::compiled(name, Kind::Library), &format!("{name}.so"), 0o755)
     }
 
     /// A run of a victim.
@@ -153,18 +161,23 @@ impl Room {
         });
     }
 
-    fn copy(&self, from: &Path, name: &str) -> PathBuf {
+    /// Copies a file into the room, to be executed there, unless it is there already.
+    ///
+    /// # Panics
+    /// If that fails.
+    #[track_caller]
+    pub fn install(&self, from: &Path, name: &str, mode: u32) -> PathBuf {
         let to = self.path(name);
         if !to.exists() {
-            fs::copy(from, &to).unwrap_or_else(|e| {
-                panic!(
-                    "{}: {e}; build it with cargo build --release, or name its directory in \
-                     {DIRECTORY}",
-                    from.display()
-                )
-            });
-            fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
-                .expect("the owner of a file may change its mode");
+            // Not by this process: another test's child could inherit the open file before it
+            // executes its own program, and a file that is open for writing cannot be executed.
+            let copied = Command::new("install")
+                .arg(format!("--mode={mode:o}"))
+                .args([from, &to])
+                .output()
+                .expect("install is part of coreutils");
+            let message = String::from_utf8_lossy(&copied.stderr);
+            assert!(copied.status.success(), "{message}");
         }
         to
     }
