@@ -42,7 +42,6 @@ int bind(int fd, const struct sockaddr *address, socklen_t length) {
     same_calls_sink += option(fd, SO_REUSEPORT);
     getsockname(fd, (struct sockaddr *)&name, &name_length);
     same_calls_sink += syscall(SYS_gettid);
-    same_calls_sink += getppid();
     same_calls_sink += geteuid();
     same_calls_sink += fcntl(next_log, F_GETSIG);
     syscall(SYS_getrlimit, RLIMIT_FSIZE, &limit);
