@@ -1,11 +1,12 @@
 //! What the two commands do: `bindshim-run` starts a program under the library, `bindshim` tells
 //! what the library records.
 //!
-//! The binaries are a page each; every room here holds one step. Only [`linux`] knows a system.
+//! The binaries are a page each; every room here holds one step. Only `linux` knows a system.
 
 pub mod command;
 pub mod generate;
-
+#[cfg(target_os = "linux")]
+pub mod linux;
 pub mod refusal;
 pub mod request;
 pub mod schema;

@@ -76,8 +76,8 @@ mod tests {
     fn a_line_holds_what_fits() {
         let mut bytes = [0; MAX_LINE];
         let mut line = Line::new(&mut bytes);
-        assert!(line.put(&["a", "b\n"]));
-        assert_eq!(line.as_bytes(), b"[\"a\",\"b\\n\"]\n");
+        assert!(line.put(&["a", "b\n"].as_slice()));
+        assert_eq!(line.as_bytes(), b"[\"a\",\"b\\u000a\"]\n");
         let exact = "x".repeat(MAX_LINE - 3);
         assert!(line.put(&exact));
         assert_eq!(line.as_bytes().len(), MAX_LINE);

@@ -1,0 +1,236 @@
+//! The library: inside this launcher, or beside it, and always where LD_PRELOAD can name it.
+
+use std::env;
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use memchr::memmem;
+use rustix::fs::{StatVfsMountFlags, statvfs};
+
+use super::elf::{self, Elf};
+use super::environment::can_be_preloaded;
+
+const NAME: &str = "libbindshim.so";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The library that the release carries in the launcher, and the hash of its bytes.
+#[cfg(embedded)]
+const EMBEDDED: Option<(&[u8], &str)> =
+    Some((include_bytes!(env!("BINDSHIM_EMBEDDED")), env!("BINDSHIM_EMBEDDED_HASH")));
+#[cfg(not(embedded))]
+const EMBEDDED: Option<(&[u8], &str)> = None;
+
+/// A library that can be preloaded.
+pub(super) struct Library {
+    /// Where it is: an absolute path without a separator of LD_PRELOAD.
+    pub(super) path: PathBuf,
+    version: Option<String>,
+    needed: Vec<String>,
+}
+
+impl Library {
+    /// Finds it; the error says why there is none, for a message about the program.
+    pub(super) fn find() -> Result<Self, String> {
+        match EMBEDDED {
+            Some((bytes, hash)) => {
+                let path = place(bytes, &format!("libbindshim-{VERSION}-{hash}.so"))?;
+                Ok(Self::new(path, bytes))
+            }
+            None => Self::beside(),
+        }
+    }
+
+    fn beside() -> Result<Self, String> {
+        let launcher = env::current_exe()
+            .map_err(|error| format!("the launcher does not know its own place ({error})"))?;
+        let path = launcher.with_file_name(NAME);
+        let bytes = fs::read(&path)
+            .map_err(|error| format!("the library '{}' cannot be read: {error}", path.display()))?;
+        if can_be_preloaded(path.as_os_str()) {
+            return Ok(Self::new(path, &bytes));
+        }
+        Ok(Self::new(place(&bytes, NAME)?, &bytes))
+    }
+
+    fn new(path: PathBuf, bytes: &[u8]) -> Self {
+        let needed = match elf::read(bytes) {
+            Some(Elf::Native { needed, .. }) => needed,
+            _ => Vec::new(),
+        };
+        Self { path, version: version(bytes), needed }
+    }
+
+    /// Its version, where that is another than the launcher's.
+    pub(super) fn other_version(&self) -> Option<&str> {
+        match &self.version {
+            Some(version) if version == VERSION => None,
+            Some(version) => Some(version),
+            None => Some("unknown"),
+        }
+    }
+
+    /// Whether a program of musl starts with it: musl's loader knows neither of these, and ends
+    /// the program.
+    pub(super) fn serves_musl(&self) -> bool {
+        !self.needed.iter().any(|name| name.starts_with("ld-linux") || name.contains("gcc_s"))
+    }
+}
+
+/// The version in the mark that every library carries.
+fn version(bytes: &[u8]) -> Option<String> {
+    const MARK: &[u8] = b"bindshim-library-version:";
+    let start = memmem::find(bytes, MARK)? + MARK.len();
+    let text = bytes[start..].split(|byte| *byte == 0).next()?;
+    String::from_utf8(text.to_vec()).ok().filter(|text| text.len() <= 32)
+}
+
+/// Puts the library into the first directory that takes it.
+fn place(bytes: &[u8], name: &str) -> Result<PathBuf, String> {
+    let mut refused = Vec::new();
+    for directory in directories() {
+        match place_in(&directory, bytes, name) {
+            Ok(path) => return Ok(path),
+            Err(why) => refused.push(format!("'{}' {why}", directory.display())),
+        }
+    }
+    Err(format!("no directory takes the library: {}", refused.join(", ")))
+}
+
+/// Where it may be put, best first: the user's cache directory (XDG Base Directory Specification);
+/// root's is one that the programs of other users can read too.
+fn directories() -> Vec<PathBuf> {
+    let uid = rustix::process::geteuid().as_raw();
+    let variable = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let mut parents = vec![variable("XDG_CACHE_HOME")];
+    if uid == 0 {
+        parents.push(Some("/var/cache".into()));
+    }
+    parents.push(variable("HOME").map(|home| home.join(".cache")));
+    parents.push(variable("XDG_RUNTIME_DIR"));
+    parents.push(Some(format!("/run/user/{uid}").into()));
+    let mut directories: Vec<_> =
+        parents.into_iter().flatten().map(|parent| parent.join("bindshim")).collect();
+    directories.extend(
+        [format!("/tmp/bindshim-{uid}"), format!("/var/tmp/bindshim-{uid}")].map(PathBuf::from),
+    );
+    directories
+}
+
+fn place_in(directory: &Path, bytes: &[u8], name: &str) -> Result<PathBuf, String> {
+    let path = directory.join(name);
+    if !can_be_preloaded(path.as_os_str()) {
+        return Err("has a space or colon in its name, which LD_PRELOAD cannot carry".into());
+    }
+    if let Some(parent) = directory.parent() {
+        // Where that fails the next step says so.
+        let _ = DirBuilder::new().recursive(true).mode(0o700).create(parent);
+    }
+    match DirBuilder::new().mode(0o755).create(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(format!("cannot be made: {error}"));
+        }
+        _ => {}
+    }
+    let found = fs::symlink_metadata(directory).map_err(|error| error.to_string())?;
+    if !found.is_dir() || !is_ours_alone(&found) {
+        return Err("is not a directory that only you can write to".into());
+    }
+    if statvfs(directory).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::NOEXEC)) {
+        return Err("is on a file system whose files cannot be run (noexec)".into());
+    }
+    if !holds(&path, bytes) {
+        write(directory, &path, bytes).map_err(|error| format!("cannot be written to: {error}"))?;
+    }
+    Ok(path)
+}
+
+/// Whether nobody else can have written it.
+fn is_ours_alone(found: &Metadata) -> bool {
+    found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0
+}
+
+fn holds(path: &Path, bytes: &[u8]) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && is_ours_alone(&found))
+        && fs::read(path).is_ok_and(|there| there == bytes)
+}
+
+/// Writes a file under another name and renames it: another launcher sees it whole or not at all.
+fn write(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let passing = directory.join(format!(".{}.{}", std::process::id(), NAME));
+    let _ = fs::remove_file(&passing);
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o755)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&passing)
+        .and_then(|file| fill(file, bytes))
+        .and_then(|()| fs::rename(&passing, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&passing);
+    }
+    written
+}
+
+fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
+    file.write_all(bytes)?;
+    // Whatever the umask was: programs of other users load it too.
+    file.set_permissions(fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_mark_tells_the_version() {
+        for (bytes, found) in [
+            (&b"..bindshim-library-version:1.2.3\0.."[..], Some("1.2.3")),
+            (b"bindshim-library-version:", Some("")),
+            (b"nothing", None),
+        ] {
+            assert_eq!(version(bytes).as_deref(), found);
+        }
+    }
+
+    #[test]
+    fn a_file_is_made_kept_and_mended() {
+        let room = tempfile::tempdir().unwrap();
+        let directory = room.path().join("bindshim");
+        let path = place_in(&directory, b"library", "l.so").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"library");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o755);
+        let inode = fs::metadata(&path).unwrap().ino();
+        place_in(&directory, b"library", "l.so").unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().ino(), inode, "the same content stays");
+        fs::write(&path, b"something else").unwrap();
+        place_in(&directory, b"library", "l.so").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"library");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
+    fn directories_that_others_can_write_to_are_not_used() {
+        let room = tempfile::tempdir().unwrap();
+        let open = room.path().join("open");
+        DirBuilder::new().create(&open).unwrap();
+        fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(place_in(&open, b"x", "l.so").unwrap_err().contains("only you can write"));
+        let link = room.path().join("link");
+        symlink(room.path(), &link).unwrap();
+        assert!(place_in(&link, b"x", "l.so").unwrap_err().contains("not a directory"));
+        let spaced = room.path().join("a b");
+        assert!(place_in(&spaced, b"x", "l.so").unwrap_err().contains("LD_PRELOAD cannot carry"));
+    }
+
+    #[test]
+    fn the_first_directory_that_takes_it_is_used() {
+        assert!(directories().iter().all(|directory| directory.is_absolute()));
+        assert!(can_be_preloaded(OsStr::new("/tmp/bindshim-0/l.so")));
+    }
+}

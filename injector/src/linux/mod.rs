@@ -1,0 +1,113 @@
+//! The launcher on Linux: look at everything first, then become the program.
+//!
+//! Nothing is left running: the launcher replaces itself by the program, which so keeps its process
+//! id, its streams, its signals and its exit code.
+
+mod elf;
+mod environment;
+mod exec;
+mod library;
+mod log;
+mod program;
+
+use std::ffi::OsString;
+
+use bindshim_core::options::RUN_VARIABLE;
+
+use crate::command;
+use crate::refusal::Refusal;
+use crate::request::Request;
+use environment::Environment;
+use library::Library;
+use program::{Coverage, Program};
+
+/// Runs the launcher; comes back only with an exit code for what could not be started.
+#[must_use]
+pub fn main() -> u8 {
+    let matches = command::launcher().get_matches();
+    let mut environment = Environment::inherited();
+    let result = Request::read(&matches, |name| environment.get(name))
+        .and_then(|request| launch(request, &mut environment));
+    match result {
+        Ok(never) => match never {},
+        Err(refusal) => {
+            say(&refusal.message);
+            refusal.code
+        }
+    }
+}
+
+fn launch(
+    mut request: Request,
+    environment: &mut Environment,
+) -> Result<std::convert::Infallible, Refusal> {
+    log::check(&mut request)?;
+    let program = Program::find(&request.program[0], environment.get("PATH").as_deref())?;
+    if !request.settings.disabled {
+        prepare(&request, &program, environment)?;
+    }
+    exec::replace(&program.path, &request.program, environment)
+}
+
+/// Puts the library and its settings into the environment, as far as the program can be covered.
+fn prepare(
+    request: &Request,
+    program: &Program,
+    environment: &mut Environment,
+) -> Result<(), Refusal> {
+    for (name, value) in &request.variables {
+        environment.set(name, value.clone());
+    }
+    environment.set(RUN_VARIABLE, run_id().into_bytes());
+    environment.set(bindshim_core::options::LAUNCHER_VARIABLE, env!("CARGO_PKG_VERSION").into());
+    let library = match Library::find() {
+        Ok(library) => library,
+        Err(why) => return uncovered(request, &why),
+    };
+    if let Some(other) = library.other_version() {
+        say(&format!(
+            "{} is of version {other}, and this launcher of version {}; \
+             install both from one release",
+            library.path.display(),
+            env!("CARGO_PKG_VERSION")
+        ));
+    }
+    match program.coverage(&library) {
+        Coverage::Full => {}
+        Coverage::OnlyChildren(why) => uncovered(request, &why)?,
+        Coverage::None(why) => return uncovered(request, &why),
+    }
+    environment.preload(&library.path);
+    Ok(())
+}
+
+/// The program runs without us, unless a policy was asked for that it then would not get.
+fn uncovered(request: &Request, why: &str) -> Result<(), Refusal> {
+    if request.policies.is_empty() {
+        say(&format!("warning: {why}; it runs, but nothing is seen of its binds"));
+        return Ok(());
+    }
+    let policies = request.policies.join(" and ");
+    Err(Refusal::cannot_run(format!("{why}; {policies} cannot be applied, and it was not started")))
+}
+
+/// A new id: 16 hexadecimal digits.
+fn run_id() -> String {
+    let mut bytes = [0; 8];
+    // SAFETY: the buffer is as long as it is said to be. Where the kernel gives nothing (before
+    // Linux 3.17) the clock below still makes ids of one machine differ.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos());
+    format!("{:016x}", u64::from_ne_bytes(bytes) ^ u64::from(now))
+}
+
+/// Tells the user something. Where standard error does not take it there is no other place.
+fn say(message: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "bindshim-run: {message}");
+}
+
+/// A word of a command line for a message.
+fn shown(word: &OsString) -> std::ffi::os_str::Display<'_> {
+    word.display()
+}
