@@ -192,7 +192,11 @@ fn retry_gets_through_time_wait_that_is_ended() {
 /// Waits until a program is waiting inside a bind: INT, TERM, HUP and QUIT are blocked there.
 #[track_caller]
 fn wait_for_the_wait(victim: &Running) {
-    let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
+    wait_for_blocked(victim, &[libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT]);
+}
+
+#[track_caller]
+fn wait_for_blocked(victim: &Running, signals: &[libc::c_int]) {
     let mask = signals.iter().fold(0_u64, |mask, signal| mask | 1 << (signal - 1));
     wait::until("a retry that waits, with its signals blocked", || {
         (sockets::blocked_signals(victim.pid())? & mask == mask).then_some(())
@@ -233,6 +237,24 @@ fn a_handled_signal_ends_a_wait_and_the_program_goes_on() {
     assert_eq!(ended.code(), Some(1));
     let records = ended.records();
     assert_error(records.only("bind"), 98, "EADDRINUSE");
+}
+
+#[test]
+fn an_ignored_signal_does_not_end_a_wait() {
+    let room = Room::new();
+    let port = room.port();
+    let holder = listener(&room, "127.0.0.1", port);
+    let steps = format!("ignore tcp4 bind 127.0.0.1 {port} listen");
+    let victim = with_retry(&room, "20s", &steps).start();
+    wait_for_blocked(&victim, &[libc::SIGTERM]);
+    for _ in 0..3 {
+        victim.signal(libc::SIGINT);
+        // As long as a slice of the wait is.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(victim.stdout(), "", "it still waits");
+    holder.signal(libc::SIGTERM);
+    assert_got_through(&victim.wait(), &["same_program_listening"]);
 }
 
 #[test]

@@ -223,10 +223,14 @@ impl Subject {
             .stdin(if self.stdin { Stdio::piped() } else { Stdio::null() })
             .process_group(0);
         let limits = self.limits.clone();
-        // SAFETY: the closure runs between fork and exec, and makes two kinds of system call, both
-        // of which signal-safety(7) allows there; it allocates nothing, for `limits` is only read.
+        // SAFETY: the closure runs between fork and exec, and makes system calls alone, which
+        // signal-safety(7) allows there; it allocates nothing, for `limits` is only read.
         unsafe {
             command.pre_exec(move || {
+                // A shell ignores some of these for what it starts in the background.
+                for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+                    libc::signal(signal, libc::SIG_DFL);
+                }
                 for (resource, value) in &limits {
                     let limit = libc::rlimit { rlim_cur: *value, rlim_max: *value };
                     if libc::setrlimit(*resource, &limit) != 0 {

@@ -11,6 +11,7 @@
 //   chdir DIRECTORY  chroot DIRECTORY  setuid UID
 //   wait                       until there is a line on standard input
 //   handle                     a handler for SIGINT, which says so
+//   ignore                     ignores SIGINT
 //   hold                       says "holding" and stays until a signal comes
 //
 // It ends with 1 if a call failed.
@@ -111,6 +112,7 @@ int main(int argc, char **argv) {
         else if (strcmp(step, "setuid") == 0) change("setuid", setuid((uid_t)atoi(*next++)));
         else if (strcmp(step, "wait") == 0) { if (getchar() == EOF) give_up("standard input"); }
         else if (strcmp(step, "handle") == 0) signal(SIGINT, on_interrupt);
+        else if (strcmp(step, "ignore") == 0) signal(SIGINT, SIG_IGN);
         else if (strcmp(step, "hold") == 0) hold();
         else new_socket(step);
     }
