@@ -29,19 +29,40 @@ fn let_go(subject: Subject, before: impl FnOnce(u32)) -> Ended {
 /// Runs the victim bare, and with `log` as log in both ways; compares.
 #[track_caller]
 fn assert_unharmed(room: &Room, log: &Path, mut before: impl FnMut()) {
+    let bare = assert_unharmed_preloaded(room, log, &mut before);
+    // Under the launcher, explanations are on by default and not part of this promise.
+    let launched = victim(room, room.port()).way(room, Way::Launcher).log_to(log);
+    let launched = let_go(launched.set("explain", "never"), |pid| {
+        wait_for_the_library(pid);
+        before();
+    });
+    assert_eq!((launched.status, launched.stdout), (bare.status, bare.stdout));
+}
+
+/// Runs the victim bare, and with `log` as log of a plain preload; compares.
+#[track_caller]
+fn assert_unharmed_preloaded(room: &Room, log: &Path, mut before: impl FnMut()) -> Ended {
     let port = room.port();
     let bare = let_go(victim(room, port), |_| ());
     assert_eq!(bare.code(), Some(1), "{}", bare.stdout);
-    let mut before = |pid| {
+    let preloaded = victim(room, port).way(room, Way::Preload).log_to(log);
+    let preloaded = let_go(preloaded, |pid| {
         wait_for_the_library(pid);
         before();
-    };
-    let preloaded = victim(room, port).way(room, Way::Preload).log_to(log);
-    assert_eq!(let_go(preloaded, &mut before).behaviour(), bare.behaviour());
-    // Under the launcher, explanations are on by default and not part of this promise.
-    let launched = victim(room, port).way(room, Way::Launcher).log_to(log).set("explain", "never");
-    let launched = let_go(launched, &mut before);
-    assert_eq!((launched.status, launched.stdout), (bare.status, bare.stdout));
+    });
+    assert_eq!(preloaded.behaviour(), bare.behaviour());
+    bare
+}
+
+/// A log that cannot be one costs a preloaded program nothing, and the launcher refuses it before
+/// it starts anything.
+#[track_caller]
+fn assert_refused_by_the_launcher(room: &Room, log: &Path) {
+    let _ = assert_unharmed_preloaded(room, log, || ());
+    let launched = room.run_victim("steps", "tcp4 bind 127.0.0.1 0").way(room, Way::Launcher);
+    let ended = launched.log_to(log).finish();
+    assert_eq!((ended.code(), ended.stdout.as_str()), (Some(2), ""), "{}", ended.stderr);
+    assert!(ended.stderr.contains(log.to_str().expect("a plain path")), "{}", ended.stderr);
 }
 
 /// Waits until a process has loaded the library: what does not run harms nobody.
@@ -62,13 +83,13 @@ fn a_full_disk() {
 #[test]
 fn a_directory() {
     let room = Room::new();
-    assert_unharmed(&room, &room.path(""), || ());
+    assert_refused_by_the_launcher(&room, &room.path(""));
 }
 
 #[test]
 fn a_path_that_does_not_exist() {
     let room = Room::new();
-    assert_unharmed(&room, &room.path("no/such/directory/log"), || ());
+    assert_refused_by_the_launcher(&room, &room.path("no/such/directory/log"));
 }
 
 fn fifo(room: &Room) -> PathBuf {

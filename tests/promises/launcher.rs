@@ -20,7 +20,7 @@ fn assert_refused(ended: &Ended, code: i32, about: &str) {
     assert_eq!(ended.code(), Some(code), "{}{}", ended.stdout, ended.stderr);
     assert_eq!(ended.stdout, "");
     assert!(ended.stderr.contains(about), "{about} is missing: {}", ended.stderr);
-    assert!(ended.stderr.lines().count() <= 4, "{}", ended.stderr);
+    assert!(ended.stderr.lines().count() <= 8, "{}", ended.stderr);
 }
 
 #[test]
