@@ -5,19 +5,19 @@ use std::ffi::{CString, OsString, c_char};
 use std::io;
 use std::iter;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::ptr;
 
 use super::environment::Environment;
-use super::shown;
+use super::program::Program;
 use crate::refusal::Refusal;
 
 /// Replaces this process by the program; `words` are its name, as it was given, and arguments.
 pub(super) fn replace(
-    path: &Path,
+    program: &Program,
     words: &[OsString],
     environment: &Environment,
 ) -> Result<Infallible, Refusal> {
+    let path = &program.path;
     let string = |bytes: &[u8]| {
         CString::new(bytes).map_err(|_| Refusal::usage("an argument holds a NUL character"))
     };
@@ -25,9 +25,7 @@ pub(super) fn replace(
     let words: Vec<_> =
         words.iter().map(|word| string(word.as_bytes())).collect::<Result<_, _>>()?;
     let mut error = execute(&file, &words, environment);
-    if error.raw_os_error() == Some(libc::ENOEXEC) {
-        // A script without a first line that names its interpreter is one for the shell
-        // (execvp(3)).
+    if error.raw_os_error() == Some(libc::ENOEXEC) && program.is_for_the_shell() {
         let mut shell = vec![c"/bin/sh".to_owned(), file.clone()];
         shell.extend(words.into_iter().skip(1));
         error = execute(c"/bin/sh", &shell, environment);
@@ -36,8 +34,7 @@ pub(super) fn replace(
         Some(libc::ENOENT) => crate::refusal::NOT_FOUND,
         _ => crate::refusal::CANNOT_RUN,
     };
-    let path = OsString::from(path);
-    Err(Refusal { code, message: format!("'{}' cannot be run: {error}", shown(&path)) })
+    Err(Refusal { code, message: format!("'{}' cannot be run: {error}", path.display()) })
 }
 
 fn execute(file: &std::ffi::CStr, words: &[CString], environment: &Environment) -> io::Error {

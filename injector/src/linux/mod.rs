@@ -46,7 +46,7 @@ fn launch(
     if !request.settings.disabled {
         prepare(&request, &program, environment)?;
     }
-    exec::replace(&program.path, &request.program, environment)
+    exec::replace(&program, &request.program, environment)
 }
 
 /// Puts the library and its settings into the environment, as far as the program can be covered.

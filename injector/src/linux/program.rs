@@ -21,6 +21,9 @@ const MAX_SCRIPTS: usize = 5;
 /// What execvp(3) searches where there is no PATH.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
 
+/// What runs a script that names no interpreter (execvp(3)).
+pub(super) const SHELL: &str = "/bin/sh";
+
 /// A program that can be started.
 pub(super) struct Program {
     /// Where it is.
@@ -28,6 +31,7 @@ pub(super) struct Program {
     /// The file that the kernel loads: its own, or for a script that of its interpreter.
     image: PathBuf,
     elf: Option<Elf>,
+    for_the_shell: bool,
 }
 
 /// How far a preloaded library reaches.
@@ -51,16 +55,20 @@ impl Program {
             check_interpreter(&image, &interpreter)?;
             image = interpreter;
         }
-        let bytes = fs::read(&image).unwrap_or_default();
-        let elf = elf::read(&bytes);
-        if elf.is_none() && !bytes.is_empty() && image == path {
-            // No format that the kernel knows: a script for the shell (execvp(3)).
-            image = "/bin/sh".into();
+        let for_the_shell = image == path && !beginning(&image).starts_with(b"\x7fELF");
+        if for_the_shell {
+            image = SHELL.into();
         }
-        let elf = elf.or_else(|| elf::read(&fs::read(&image).unwrap_or_default()));
-        let program = Self { path, image, elf };
+        let elf = elf::read(&fs::read(&image).unwrap_or_default());
+        let program = Self { path, image, elf, for_the_shell };
         program.check_loader()?;
         Ok(program)
+    }
+
+    /// Whether it has no format that the kernel knows, and so is a script for the shell
+    /// (execvp(3)).
+    pub(super) fn is_for_the_shell(&self) -> bool {
+        self.for_the_shell
     }
 
     /// A dynamic program whose loader is missing fails with "no such file", which says nothing.
@@ -98,6 +106,7 @@ impl Program {
                      serve (the released one does)"
                 ))
             }
+            None => Coverage::OnlyChildren(format!("'{name}' is not a program that can be read")),
             _ if self.is_secure() => Coverage::OnlyChildren(format!(
                 "'{name}' gains privileges (setuid, setgid or file capabilities), \
                  and the system loads no foreign library into such a program"
