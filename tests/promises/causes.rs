@@ -1,7 +1,7 @@
 //! For each cause an unmodified program fails, and the record names the cause, the holder and the
 //! cures.
 
-use bindshim_tests::{Room, Subject, sockets, wait};
+use bindshim_tests::{Room, Running, Subject, sockets, wait};
 use serde_json::Value;
 
 use crate::support::{
@@ -249,32 +249,44 @@ fn bound_not_listening() {
     assert_holder(&record, holder.pid(), "bound", "127.0.0.1", port);
 }
 
-#[test]
-fn exiting_holder() {
-    let room = Room::new();
-    let port = room.port();
-    let holder = staying(&room, &format!("memory 600 tcp4 bind 127.0.0.1 {port} listen"));
-    let steps = format!("kill {} tcp4 bind 127.0.0.1 {port}", holder.pid());
-    let record = failure(&room, &steps);
-    assert_error(&record, 98, "EADDRINUSE");
-    assert_diagnosis(&record, "exiting_holder", [Cure::No, Cure::Yes]);
-    let found = &record["diagnosis"]["holders"][0];
-    assert_eq!(found["pid"], holder.pid(), "{record}");
-    assert_eq!(found["state"], "listen", "{record}");
+/// A server that takes its time to end, as user `uid`.
+#[track_caller]
+fn large_listener(room: &Room, uid: u32, port: u16) -> Running {
+    let steps = format!("memory 600 tcp4 bind 127.0.0.1 {port} listen hold");
+    let holder = room.run_victim("steps", &steps);
+    let mut holder = if uid == 0 { holder } else { holder.user(uid) }.start();
+    holder.wait_for("holding");
+    holder
 }
 
-/// The descriptors of a process that is on its way out belong to root, whoever started it.
+#[test]
+fn exiting_holder() {
+    for kill in ["kill", "kill_into_exit"] {
+        let room = Room::new();
+        let port = room.port();
+        let holder = large_listener(&room, 0, port);
+        let steps = format!("{kill} {} tcp4 bind 127.0.0.1 {port}", holder.pid());
+        let record = failure(&room, &steps);
+        assert_error(&record, 98, "EADDRINUSE");
+        assert_diagnosis(&record, "exiting_holder", [Cure::No, Cure::Yes]);
+        let found = &record["diagnosis"]["holders"][0];
+        assert_eq!(found["pid"], holder.pid(), "{record}");
+        assert_eq!(found["state"], "listen", "{record}");
+    }
+}
+
+/// The descriptors of a process that has given up its memory belong to root, whoever started it.
 #[test]
 fn exiting_holder_without_privilege() {
-    let room = Room::for_root("other users are needed");
-    let port = room.port();
-    let steps = format!("memory 600 tcp4 bind 127.0.0.1 {port} listen hold");
-    let mut holder = room.run_victim("steps", &steps).user(12345).start();
-    holder.wait_for("holding");
-    let steps = format!("kill {} tcp4 bind 127.0.0.1 {port}", holder.pid());
-    let record = failure_of(&room, room.run_victim("steps", &steps).user(12345));
-    assert_diagnosis(&record, "exiting_holder", [Cure::No, Cure::Yes]);
-    assert_eq!(record["diagnosis"]["holders"][0]["uid"], 12345, "{record}");
+    for kill in ["kill", "kill_into_exit"] {
+        let room = Room::for_root("other users are needed");
+        let port = room.port();
+        let holder = large_listener(&room, 12345, port);
+        let steps = format!("{kill} {} tcp4 bind 127.0.0.1 {port}", holder.pid());
+        let record = failure_of(&room, room.run_victim("steps", &steps).user(12345));
+        assert_diagnosis(&record, "exiting_holder", [Cure::No, Cure::Yes]);
+        assert_eq!(record["diagnosis"]["holders"][0]["uid"], 12345, "{record}");
+    }
 }
 
 #[test]

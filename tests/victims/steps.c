@@ -8,6 +8,7 @@
 //   show                       says the socket's SO_REUSEADDR
 //   memory MB                  owns that much memory
 //   kill PID                   kill -9
+//   kill_into_exit PID         kill -9, and waits until it has given up its memory, not its files
 //   chdir DIRECTORY  chroot DIRECTORY  setuid UID
 //   wait                       until there is a line on standard input
 //   handle                     a handler for SIGINT, which says so
@@ -83,6 +84,15 @@ static void own_memory(size_t megabytes) {
     for (size_t at = 0; at < size; at += 4096) memory[at] = 1;
 }
 
+// The kernel forgets the program's name when a process lets go of its memory. That takes a while
+// where there is much of it, and only then are the descriptors closed.
+static void kill_into_exit(const char *pid) {
+    char link[64], name[8];
+    snprintf(link, sizeof link, "/proc/%s/exe", pid);
+    kill(atoi(pid), SIGKILL);
+    while (readlink(link, name, sizeof name) >= 0) {}
+}
+
 static void change(const char *what, int result) {
     if (result != 0) give_up(what);
 }
@@ -107,6 +117,7 @@ int main(int argc, char **argv) {
         else if (strcmp(step, "show") == 0) show();
         else if (strcmp(step, "memory") == 0) own_memory((size_t)atoi(*next++));
         else if (strcmp(step, "kill") == 0) kill(atoi(*next++), SIGKILL);
+        else if (strcmp(step, "kill_into_exit") == 0) kill_into_exit(*next++);
         else if (strcmp(step, "chdir") == 0) change("chdir", chdir(*next++));
         else if (strcmp(step, "chroot") == 0) change("chroot", chroot(*next++));
         else if (strcmp(step, "setuid") == 0) change("setuid", setuid((uid_t)atoi(*next++)));
