@@ -83,7 +83,8 @@ macro_rules! named {
         impl Serialize for $type {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
                 match self {
-                    $(Self::$variant => to.serialize_str($name),)*
+                    // A name of ours, which a writer need not look at.
+                    $(Self::$variant => to.serialize_unit_variant(stringify!($type), 0, $name),)*
                     Self::Other(_) => to.serialize_str(self.name().as_str()),
                 }
             }
