@@ -115,6 +115,7 @@ fn time_wait(expires_ms: u64) -> PortSocket {
         cookie: None,
         inode: None,
         uid: None,
+        user: None,
         expires_ms: Some(expires_ms),
         owner: Fact::Unknown(Why::NotAsked),
     }

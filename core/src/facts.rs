@@ -174,6 +174,8 @@ pub struct PortSocket {
     pub inode: Option<u32>,
     /// The user who made it; `None` where no process has it.
     pub uid: Option<u32>,
+    /// That user's name in `/etc/passwd`, looked up where the owner itself is not known.
+    pub user: Option<Text<32>>,
     /// The time until the kernel drops it, in milliseconds, where a timer says so.
     pub expires_ms: Option<u64>,
     /// The process that has it: the eldest one, where several share it.
@@ -221,8 +223,10 @@ pub struct Facts {
     pub sockets_total: u32,
     /// Why `sockets` may lack some; `None` where the look-up was complete.
     pub sockets_unknown: Option<Why>,
-    /// A listener that was there when the look-up began, and whose owner was gone at its end.
-    pub vanished: bool,
+    /// Whether what listens is just ending, as far as can be seen: it was gone at the end of the
+    /// look-up, or nobody was found to have it and a process of its user is on its way out, which
+    /// no longer shows what it has.
+    pub vanishing: bool,
     /// Whether the same bind succeeds with SO_REUSEADDR set (tried with a socket that never
     /// listens, and only where nobody owns what lingers).
     pub reuseaddr_trial: Fact<bool>,
@@ -244,7 +248,7 @@ impl Facts {
         sockets: ArrayVec::new_const(),
         sockets_total: 0,
         sockets_unknown: Some(Why::NotAsked),
-        vanished: false,
+        vanishing: false,
         reuseaddr_trial: Fact::Unknown(Why::NotAsked),
         unprivileged_from: Fact::Unknown(Why::NotAsked),
         can_bind_privileged: Fact::Unknown(Why::NotAsked),

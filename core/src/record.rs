@@ -145,6 +145,24 @@ pub struct Holder {
     pub unknown: Option<Why>,
 }
 
+impl Holder {
+    /// Nobody yet.
+    pub(crate) const NONE: Self = Self {
+        pid: None,
+        program: None,
+        script: None,
+        uid: None,
+        user: None,
+        state: SocketState::Close,
+        address: None,
+        remote: None,
+        cookie: None,
+        inode: None,
+        expires_ms: None,
+        unknown: None,
+    };
+}
+
 /// Something that helps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -54,7 +54,7 @@ pub(crate) fn intercept(fd: c_int, request: Request, real: impl Fn() -> c_int) -
         answer
     };
     // A panic leaves nothing behind that is looked at again: the answer is in `last`.
-    let _ = catch_unwind(AssertUnwindSafe(|| Driver::new(guest, fd, request).drive(&call)));
+    let _ = catch_unwind(AssertUnwindSafe(|| drive(guest, fd, request, &call)));
     let (result, error) = last.get().unwrap_or_else(call);
     errno::set(error);
     result
@@ -84,7 +84,20 @@ struct Driver {
     announced: bool,
 }
 
+/// One frame holds the whole state, and what is done with it has frames of its own: they must fit
+/// on an alternate signal stack one after the other, not all at once.
+#[inline(never)]
+fn drive(guest: &'static Guest, fd: c_int, request: Request, call: &dyn Fn() -> Real) {
+    let mut driver = Driver::new(guest, fd, request);
+    let mut engine = Engine::new(driver.policy());
+    let mut command = engine.step(Answer::Begin);
+    while let ControlFlow::Continue(next) = driver.obey(&mut engine, command, call) {
+        command = next;
+    }
+}
+
 impl Driver {
+    #[inline(always)]
     fn new(guest: &'static Guest, fd: c_int, request: Request) -> Self {
         let function = match request {
             Request::Bind(_) | Request::BindReserved => Function::Bind,
@@ -101,14 +114,6 @@ impl Driver {
             failure: None,
             findings: None,
             announced: false,
-        }
-    }
-
-    fn drive(mut self, call: &dyn Fn() -> Real) {
-        let mut engine = Engine::new(self.policy());
-        let mut command = engine.step(Answer::Begin);
-        while let ControlFlow::Continue(next) = self.obey(&mut engine, command, call) {
-            command = next;
         }
     }
 
@@ -164,6 +169,7 @@ impl Driver {
 
     /// Reads what the call was about, once. `proven`: it succeeded, so that the kernel has read
     /// the program's memory.
+    #[inline(never)]
     fn describe(&mut self, proven: bool) {
         let Self { attempt, request, fd, .. } = self;
         let fd = socket::borrow(*fd);
@@ -185,6 +191,7 @@ impl Driver {
         }
     }
 
+    #[inline(never)]
     fn describe_success(&mut self) {
         self.describe(true);
         let Some(fd) = socket::borrow(self.fd) else { return };
@@ -205,6 +212,7 @@ impl Driver {
         }
     }
 
+    #[inline(never)]
     fn bound_elsewhere(&mut self) -> Fact<bool> {
         let pid = self.caller().pid;
         match Mapped::<Scratch>::new() {
@@ -220,6 +228,7 @@ impl Driver {
         Query { attempt: &self.attempt, code, pid, fd: self.fd, deadline_ns }
     }
 
+    #[inline(never)]
     fn ask(&mut self) -> Answer<'_> {
         if !self.guest.is_told(self.attempt.call, true) && !self.guest.settings().has_policy() {
             return Answer::NoFacts;
@@ -240,6 +249,7 @@ impl Driver {
         Answer::Facts { attempt: &self.attempt, facts, diagnosis, took_ns, now_ns }
     }
 
+    #[inline(never)]
     fn wait(&mut self, engine: &Engine, until_ns: u64) -> Answer<'static> {
         let longest_ns = engine.longest_wait_ns().unwrap_or(0);
         if longest_ns > ANNOUNCED_FROM_NS && !self.announced {
@@ -253,6 +263,7 @@ impl Driver {
         Answer::Woke { now_ns: clock::monotonic_ns(), interrupted }
     }
 
+    #[inline(never)]
     fn emit(&mut self, engine: &Engine) {
         let failed = self.failure.is_some();
         if !self.guest.is_told(self.attempt.call, failed) {

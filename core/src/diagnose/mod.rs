@@ -34,7 +34,9 @@ type Detector = fn(&Case<'_>, &mut Diagnosis) -> bool;
 /// `__inet_bind`): descriptor, memory, length and family, address, permission, port.
 const DETECTORS: &[Detector] = &[usage::detect, address::detect, permission::detect, port::detect];
 
-/// Finds out why `attempt` failed with `code`, and writes it to `diagnosis`.
+/// Finds out why `attempt` failed with `code`, and writes it to `diagnosis`, which is
+/// [`Diagnosis::NONE`] before. In a frame of its own: a call that succeeds needs none of it.
+#[inline(never)]
 pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Diagnosis) {
     let case = Case { attempt, code, facts };
     tell::holders(&case, diagnosis);
@@ -44,6 +46,7 @@ pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Di
     missing(&case, diagnosis);
 }
 
+#[inline(never)]
 fn unknown(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     diagnosis.cause = Cause::Unknown;
     diagnosis.certainty = Certainty::Possible;
@@ -72,6 +75,7 @@ fn unknown(case: &Case<'_>, diagnosis: &mut Diagnosis) {
 }
 
 /// Lists what was looked for and not found out.
+#[inline(never)]
 fn missing(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     let Facts { descriptor, bound, reuseaddr_trial, .. } = case.facts;
     let owner = case.facts.sockets.iter().find_map(|s| match &s.owner {

@@ -19,7 +19,16 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         return false;
     }
     privileged_port(port, from, diagnosis);
+    also_taken(case, diagnosis);
     true
+}
+
+/// The permission is checked before the port: with it, "in use" would be next.
+fn also_taken(case: &Case<'_>, diagnosis: &mut Diagnosis) {
+    if let Some((cause, who)) = super::port::second_obstacle(case) {
+        diagnosis.also.push(cause);
+        say!(diagnosis.summary, "; {who} has the port as well");
+    }
 }
 
 /// `inet_port_requires_bind_service` (include/net/ip.h).

@@ -34,8 +34,8 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     if !case.code.is_in_use() {
         return false;
     }
-    if case.facts.vanished {
-        vanished(diagnosis);
+    if case.facts.vanishing {
+        vanishing(diagnosis);
         return true;
     }
     let sockets = &case.facts.sockets;
@@ -49,6 +49,20 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     }
     tell(case, socket, diagnosis);
     true
+}
+
+/// Who listens on the port, or has it as a UDP port, where something else refused the call first.
+/// Other sockets on it may not be in the way.
+pub(super) fn second_obstacle<'f>(case: &Case<'f>) -> Option<(Cause, Who<'f>)> {
+    let socket = case.facts.sockets.iter().find(|s| is_listener(s) || is_udp(s))?;
+    let cause = match owner(socket) {
+        _ if is_udp(socket) => Cause::UdpPortTaken,
+        Some(owner) if owner.is_own => Cause::OwnProcessHoldsPort,
+        Some(owner) if owner.same_program => Cause::SameProgramListening,
+        Some(_) => Cause::OtherProgramListening,
+        None => return None,
+    };
+    Some((cause, Who(socket)))
 }
 
 fn owner(socket: &PortSocket) -> Option<&Process> {
@@ -139,9 +153,9 @@ fn unclear(socket: &PortSocket, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn vanished(diagnosis: &mut Diagnosis) {
+fn vanishing(diagnosis: &mut Diagnosis) {
     found(diagnosis, Cause::ExitingHolder, Certainty::Probable);
-    say!(diagnosis.summary, "what held the port was just ending, and is gone now");
+    say!(diagnosis.summary, "what held the port is just ending");
     diagnosis.reuseaddr_cures = Some(false);
     diagnosis.retry_cures = Some(true);
     wait_a_moment(diagnosis);

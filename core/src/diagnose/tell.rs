@@ -26,6 +26,7 @@ pub(super) fn found(diagnosis: &mut Diagnosis, cause: Cause, certainty: Certaint
 }
 
 /// Adds something that helps, in words.
+#[inline(never)]
 pub(super) fn fix(diagnosis: &mut Diagnosis, say: fmt::Arguments<'_>) {
     let mut text = Text::EMPTY;
     say!(text, "{say}");
@@ -33,6 +34,7 @@ pub(super) fn fix(diagnosis: &mut Diagnosis, say: fmt::Arguments<'_>) {
 }
 
 /// Adds something that helps, in words and as a command.
+#[inline(never)]
 pub(super) fn fix_by(diagnosis: &mut Diagnosis, say: fmt::Arguments<'_>, run: fmt::Arguments<'_>) {
     fix(diagnosis, say);
     let mut text = Text::EMPTY;
@@ -43,28 +45,38 @@ pub(super) fn fix_by(diagnosis: &mut Diagnosis, say: fmt::Arguments<'_>, run: fm
 }
 
 /// Lists the sockets on the port as holders.
+#[inline(never)]
 pub(super) fn holders(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     diagnosis.holders_total = case.facts.sockets_total;
     for socket in &case.facts.sockets {
-        let owner = socket.owner.known();
-        let unknown = match &socket.owner {
-            Fact::Unknown(why) if socket.inode.is_some() => Some(*why),
-            _ => None,
-        };
-        let _ = diagnosis.holders.try_push(Holder {
-            pid: owner.map(|o| o.pid),
-            program: owner.and_then(|o| o.program),
-            script: owner.and_then(|o| o.script),
-            uid: owner.and_then(|o| o.uid).or(socket.uid),
-            user: owner.and_then(|o| o.user),
-            state: socket.state,
-            address: Some(socket.local.clone()),
-            remote: socket.remote.clone(),
-            cookie: socket.cookie,
-            inode: socket.inode,
-            expires_ms: socket.expires_ms,
-            unknown,
-        });
+        if diagnosis.holders.try_push(Holder::NONE).is_ok()
+            && let Some(holder) = diagnosis.holders.last_mut()
+        {
+            fill(socket, holder);
+        }
+    }
+}
+
+/// Field by field, for the whole is large.
+#[inline(never)]
+fn fill(socket: &PortSocket, holder: &mut Holder) {
+    holder.state = socket.state;
+    holder.address = Some(socket.local.clone());
+    holder.remote = socket.remote.clone();
+    holder.cookie = socket.cookie;
+    holder.inode = socket.inode;
+    holder.expires_ms = socket.expires_ms;
+    holder.uid = socket.uid;
+    holder.user = socket.user;
+    match &socket.owner {
+        Fact::Known(owner) => {
+            holder.pid = Some(owner.pid);
+            holder.program = owner.program;
+            holder.script = owner.script;
+            holder.uid = owner.uid.or(socket.uid);
+            holder.user = owner.user;
+        }
+        Fact::Unknown(why) => holder.unknown = Some(*why).filter(|_| socket.inode.is_some()),
     }
 }
 
@@ -75,9 +87,10 @@ impl fmt::Display for Who<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.owner {
             Fact::Known(process) => write!(f, "{}", Named(process)),
-            Fact::Unknown(why) => match self.0.uid {
-                Some(uid) => write!(f, "a process of user id {uid} ({})", why.phrase()),
-                None => f.write_str("no process"),
+            Fact::Unknown(why) => match (&self.0.user, self.0.uid) {
+                (Some(user), _) => write!(f, "a process of user {user} ({})", why.phrase()),
+                (None, Some(uid)) => write!(f, "a process of user id {uid} ({})", why.phrase()),
+                (None, None) => f.write_str("no process"),
             },
         }
     }

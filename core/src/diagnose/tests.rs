@@ -91,6 +91,7 @@ fn held(state: SocketState, owner: Process) -> PortSocket {
         cookie: Some(3071),
         inode: Some(26698),
         uid: Some(1000),
+        user: None,
         expires_ms: None,
         owner: Fact::Known(owner),
     }
@@ -207,9 +208,9 @@ fn holders() -> Vec<Row> {
             ..row(
                 tcp(),
                 EADDRINUSE,
-                Facts { vanished: true, ..sockets(&[]) },
+                Facts { vanishing: true, ..sockets(&[]) },
                 "exiting_holder",
-                "what held the port was just ending, and is gone now",
+                "what held the port is just ending",
             )
         },
         Row {
@@ -339,6 +340,17 @@ fn refusals() -> Vec<Row> {
                 "port 80 is privileged (below 1024), and this process lacks CAP_NET_BIND_SERVICE",
             )
         },
+        row(
+            port_80(),
+            EACCES,
+            Facts {
+                unprivileged_from: Fact::Known(1024),
+                can_bind_privileged: Fact::Known(false),
+                ..sockets(&[held(SocketState::Listen, python())])
+            },
+            "privileged_port",
+            "port 80 is privileged (below 1024), and this process lacks CAP_NET_BIND_SERVICE; python3.11 http.server (pid 4120, user alice) has the port as well",
+        ),
         unknown(row(
             port_80(),
             EACCES,

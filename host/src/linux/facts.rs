@@ -14,6 +14,7 @@ use bindshim_core::attempt::Attempt;
 use bindshim_core::code::{self, Code, System};
 use bindshim_core::conflict::Reach;
 use bindshim_core::facts::{Descriptor, Fact, Facts, PortSocket, Process, SocketState, Why};
+use bindshim_core::text::Text;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -26,6 +27,7 @@ use super::ports::{self, Found, Target};
 use super::procfs::{self, Status, Subject};
 use super::sockdiag::{self, Row, TCP, UDP};
 use super::trial;
+use super::users;
 
 /// CAP_NET_BIND_SERVICE (include/uapi/linux/capability.h).
 const NET_BIND_SERVICE: u64 = 1 << 10;
@@ -164,7 +166,7 @@ fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
         fill_owner(row, missing, query.pid, &mut buffers, facts);
     }
     let buffers = sockdiag::Buffers { one: short, many: netlink };
-    facts.vanished = has_vanished(&target, found, buffers, limits);
+    facts.vanishing = is_vanishing(&target, found, buffers, limits);
     if !ports::has_listener(found) {
         facts.ephemeral = ephemeral_ports();
         try_reuseaddr(query, &target, found, facts);
@@ -222,6 +224,7 @@ static BLANK: PortSocket = PortSocket {
     cookie: None,
     inode: None,
     uid: None,
+    user: None,
     expires_ms: None,
     owner: Fact::Known(procfs::NOBODY),
 };
@@ -239,6 +242,10 @@ fn fill_owner(
     if row.owner == 0 {
         let why = if row.inode == 0 { Why::NotVisible } else { missing };
         socket.owner = Fact::Unknown(why);
+        let mut name = Text::EMPTY;
+        if socket.uid.is_some_and(|uid| users::name(uid, buffers.short, &mut name)) {
+            socket.user = Some(name);
+        }
         return;
     }
     let Fact::Known(process) = &mut socket.owner else { return };
@@ -265,9 +272,9 @@ fn copy(from: &Process, to: &mut Process) {
     to.exiting = from.exiting;
 }
 
-/// Whether a listener that nobody had is gone by now.
+/// Whether a listener that nobody was found to have is gone by now, or will be.
 #[inline(never)]
-fn has_vanished(
+fn is_vanishing(
     target: &Target,
     found: &Found,
     buffers: sockdiag::Buffers<'_>,
@@ -276,7 +283,8 @@ fn has_vanished(
     let first = found.rows().first().filter(|row| target.protocol == TCP && row.owner == 0);
     first.is_some_and(|row| {
         row.state(TCP) == SocketState::Listen
-            && ports::is_still_there(target, row, buffers, limits) == Some(false)
+            && (row.owner_is_exiting != 0
+                || ports::is_still_there(target, row, buffers, limits) == Some(false))
     })
 }
 

@@ -252,7 +252,44 @@ impl Search<'_> {
                 return Ok(());
             }
         }
+        for nth in newest_first() {
+            self.threads(room.processes[nth], room)?;
+            if self.is_done() {
+                return Ok(());
+            }
+        }
         Ok(())
+    }
+
+    /// A thread can have descriptors of its own (`CLONE_FILES` left out, or unshare(2)).
+    #[inline(never)]
+    fn threads(&mut self, pid: u32, room: &mut Room) -> Progress {
+        self.check_time()?;
+        let Room { few_entries, entries, .. } = room;
+        let path = ShortPath::of_process(pid, "task");
+        let Ok(directory) = files::open_directory(path.as_c_str()) else { return Ok(()) };
+        let mut list = RawDir::new(&directory, few_entries);
+        while let Some(Ok(entry)) = list.next() {
+            match pid_of(entry.file_name().to_bytes()) {
+                // `/proc` answers for a thread too, although it does not list it.
+                Some(thread) if thread != pid => {
+                    self.descriptors(thread, 0..u32::MAX, entries)?;
+                    self.give_to_process(thread, pid);
+                }
+                _ => {}
+            }
+            if self.is_done() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What a thread was found to have, its process has.
+    fn give_to_process(&mut self, thread: u32, pid: u32) {
+        for row in self.rows.iter_mut().filter(|row| row.owner == thread) {
+            row.owner = pid;
+        }
     }
 
     /// Lists the processes that are to be seen.
@@ -364,10 +401,19 @@ impl Search<'_> {
     }
 
     /// A process that is just gone also denies (`proc_pid_readlink`, fs/proc/base.c); it hides
-    /// nothing.
+    /// nothing. One that has given up its memory, but not its descriptors yet, denies its own user.
+    #[inline(never)]
     fn note_denial(&mut self, pid: u32) {
-        let is_there = || files::file_id(ShortPath::of_process(pid, "").as_c_str()).is_ok();
-        self.denied = self.denied || is_there();
+        let user = match files::file_owner(ShortPath::of_process(pid, "").as_c_str()) {
+            Ok(user) => user,
+            Err(_) => return,
+        };
+        self.denied = true;
+        let mut room = [0; 512];
+        for row in self.rows.iter_mut().filter(|row| row.owner == 0 && row.uid() == Some(user)) {
+            let is_exiting = Stat::read(pid, &mut room).is_ok_and(|stat| stat.is_exiting);
+            row.owner_is_exiting |= u32::from(is_exiting);
+        }
     }
 
     /// From a process to the eldest of its line that has the socket: that one opened it, the

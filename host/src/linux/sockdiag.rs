@@ -70,7 +70,8 @@ pub(super) struct Row {
     /// The process that has it and its descriptor there, once that was looked up; 0 for none.
     pub(super) owner: u32,
     pub(super) owner_fd: u32,
-    /// Whether that process is on its way out; 0 for no.
+    /// Whether that process is on its way out; where none was found, whether one of this user is,
+    /// and no longer shows what it has. 0 for no.
     pub(super) owner_is_exiting: u32,
 }
 

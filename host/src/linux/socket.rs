@@ -82,6 +82,7 @@ fn protocol_of(protocol: u32) -> Protocol {
 
 /// Where the socket is (`getsockname`); `None` where the kernel does not say.
 #[must_use]
+#[inline(never)]
 pub fn local_address(fd: BorrowedFd<'_>) -> Option<Address> {
     decode(&getsockname(fd).ok()?)
 }
@@ -106,6 +107,7 @@ pub struct Given {
 impl Given {
     /// Decodes it into `attempt`, if it is memory that can be read. Where `proven`, the kernel has
     /// just read it. May set `errno`.
+    #[inline(never)]
     pub fn read_into(self, proven: bool, attempt: &mut Attempt) {
         attempt.address_length = Some(i64::from(self.length.cast_signed()));
         let length = match self.length as usize {
@@ -131,6 +133,7 @@ pub fn set_reuseaddr(fd: i32, on: bool) -> bool {
 }
 
 /// Fills in what a success shows: where the socket is, if it is not where it was asked to be.
+#[inline(never)]
 pub fn read_actual(fd: BorrowedFd<'_>, attempt: &mut Attempt) {
     if attempt.call == Function::Bind {
         let actual = local_address(fd);

@@ -153,7 +153,7 @@ fn an_own_listener_is_found() {
         assert_eq!(owner.pid, std::process::id());
         assert!(owner.is_own && owner.same_program && !owner.exiting && !owner.interpreted);
         assert_eq!(facts.reuseaddr_trial, Fact::Unknown(Why::NotAsked));
-        assert!(!facts.vanished);
+        assert!(!facts.vanishing);
     }
     for ip in ["127.0.0.2", "::1"] {
         let facts = in_the_way(ip, port);
