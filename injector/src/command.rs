@@ -160,6 +160,7 @@ pub fn bindshim() -> Command {
         .about("Ask about binds and about the records of bindshim-run")
         .term_width(WIDTH)
         .subcommand_required(true)
+        .subcommand_value_name("COMMAND")
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
         .subcommand(

@@ -2,7 +2,6 @@
 #![cfg(target_os = "linux")]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -12,7 +11,7 @@ struct Room(tempfile::TempDir);
 impl Room {
     fn new() -> Self {
         let room = Self(tempfile::tempdir().unwrap());
-        fs::copy(env!("CARGO_BIN_EXE_bindshim-run"), room.path("bindshim-run")).unwrap();
+        room.program(Path::new(env!("CARGO_BIN_EXE_bindshim-run")), "bindshim-run");
         room
     }
 
@@ -20,17 +19,31 @@ impl Room {
         self.0.path().join(name)
     }
 
-    fn file(&self, name: &str, content: &[u8], mode: u32) -> PathBuf {
+    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.path(name);
         fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
         path
+    }
+
+    /// An executable copy, made by a process of its own: a test that forks in another thread would
+    /// keep a descriptor of ours open for writing, and the file could not be run (ETXTBSY).
+    fn program(&self, file: &Path, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let made = Command::new("install").args(["-m", "755"]).arg(file).arg(&path).status();
+        assert!(made.unwrap().success(), "install copies a file (package coreutils)");
+        path
+    }
+
+    /// An executable file of this content.
+    fn executable(&self, name: &str, content: &[u8]) -> PathBuf {
+        let file = self.file(&format!("{name}.content"), content);
+        self.program(&file, name)
     }
 
     /// A library of no effect that says it is of `version`.
     fn library(&self, version: &str) {
         let source = format!("const char mark[] = \"bindshim-library-version:{version}\";\n");
-        let source = self.file("library.c", source.as_bytes(), 0o644);
+        let source = self.file("library.c", source.as_bytes());
         let built = Command::new("cc")
             .args(["-shared", "-fPIC", "-o"])
             .arg(self.path("libbindshim.so"))
@@ -79,7 +92,7 @@ fn versions_that_differ_are_told() {
 fn patched(room: &Room, name: &str, at: usize, byte: u8) -> PathBuf {
     let mut bytes = fs::read("/bin/true").unwrap();
     bytes[at] = byte;
-    room.file(name, &bytes, 0o755)
+    room.executable(name, &bytes)
 }
 
 #[test]
@@ -104,9 +117,9 @@ fn programs_of_another_kind_get_no_library() {
 fn a_script_for_the_shell_runs_as_execvp_runs_it() {
     let room = Room::new();
     room.library(env!("CARGO_PKG_VERSION"));
-    let script = room.file("script", b"echo shell $1; exit 5\n", 0o755);
+    let script = room.executable("script", b"echo shell $1; exit 5\n");
     assert_eq!(told(&room.run(&[], &script, &["a"])), (5, "shell a".into(), String::new()));
-    let windows = room.file("windows", b"#!/bin/sh\r\necho\r\n", 0o755);
+    let windows = room.executable("windows", b"#!/bin/sh\r\necho\r\n");
     let (code, _, err) = told(&room.run(&[], &windows, &[]));
     assert_eq!(code, 127);
     assert!(err.contains("CR LF"), "{err}");
@@ -140,4 +153,112 @@ fn nested_launchers_preload_the_library_once() {
     let (_, out, _) =
         told(&room.run(&[], &launcher, &["--", &inner, "sh", "-c", "echo $LD_PRELOAD"]));
     assert_eq!(out, room.path("libbindshim.so").display().to_string());
+}
+
+#[test]
+fn a_warning_that_nobody_reads_does_not_stop_the_program() {
+    let room = Room::new();
+    room.library("9.9.9");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new("sh")
+        .args(["-c", "exec \"$0\" grep -E '^(SigBlk|SigPnd|ShdPnd)' /proc/self/status"])
+        .arg(room.path("bindshim-run"))
+        .stderr(writer)
+        .output()
+        .unwrap();
+    let (code, out, _) = told(&output);
+    assert_eq!(code, 0, "{out}");
+    assert_eq!(out.matches("0000000000000000").count(), 3, "{out}");
+}
+
+#[test]
+fn bad_values_start_nothing() {
+    let room = Room::new();
+    let file = room.file("file", b"").display().to_string();
+    let directory = room.path("").display().to_string();
+    for (flags, message) in [
+        (&["--retry=soon"][..], "--retry: 'soon' is not a time; write 500ms, 5s or 2m"),
+        (&["--log", &directory], "is a directory; write the name of a file in it"),
+        (&["--log", "/missing/log"], "is in a directory that does not exist"),
+        (&["--log", &format!("{file}/log")], "cannot be written to: Not a directory"),
+        (&["--budget"], "a value is required for '--budget <TIME>'"),
+        (&["--nothing"], "unexpected argument '--nothing' found"),
+    ] {
+        let marker = room.path("started");
+        let output = room.run(flags, Path::new("touch"), &[&marker.display().to_string()]);
+        let (code, out, err) = told(&output);
+        assert_eq!((code, out.as_str()), (2, ""), "{flags:?}: {err}");
+        assert!(err.starts_with("bindshim-run: ") && err.contains(message), "{flags:?}: {err}");
+        assert!(!marker.exists(), "{flags:?}");
+    }
+}
+
+#[test]
+fn a_disabled_launcher_only_starts_the_program() {
+    let room = Room::new();
+    let output = Command::new(room.path("bindshim-run"))
+        .args(["--reuseaddr", "--log", "/missing/log", "sh", "-c", "env | grep -c BINDSHIM; :"])
+        .env("BINDSHIM_DISABLE", "1")
+        .env_remove("LD_PRELOAD")
+        .output()
+        .unwrap();
+    assert_eq!(told(&output), (0, "1".into(), String::new()));
+}
+
+#[test]
+fn the_reader_of_a_fifo_is_not_sent_away() {
+    let room = Room::new();
+    room.library(env!("CARGO_PKG_VERSION"));
+    let fifo = room.path("fifo").display().to_string();
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let reader = Command::new("cat").arg(&fifo).stdout(std::process::Stdio::piped()).spawn();
+    let reader = reader.unwrap();
+    // The reader waits in open(2) for the first writer, whose end must be the program's.
+    let (code, _, err) = told(&room.run(
+        &["--log", &fifo],
+        Path::new("sh"),
+        &["-c", "sleep 0.2; echo record > \"$BINDSHIM_LOG\""],
+    ));
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(reader.wait_with_output().unwrap().stdout, b"record\n");
+}
+
+#[test]
+fn flags_and_the_log_reach_the_program_whole() {
+    let room = Room::new();
+    room.library(env!("CARGO_PKG_VERSION"));
+    let output = Command::new(room.path("bindshim-run"))
+        .args(["--retry", "-l", "a log", "--", "sh", "-c", "env | grep -E '^(BINDSHIM|LD_PRE)'"])
+        .current_dir(room.path(""))
+        .env("LD_PRELOAD", "libc.so.6")
+        .env("BINDSHIM_RETRY", "nonsense")
+        .output()
+        .unwrap();
+    let (code, out, err) = told(&output);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let place = fs::canonicalize(room.path("")).unwrap().display().to_string();
+    for line in [
+        "BINDSHIM_RETRY=65s".to_owned(),
+        format!("BINDSHIM_LOG={place}/a log"),
+        format!("BINDSHIM_LAUNCHER={}", env!("CARGO_PKG_VERSION")),
+        format!("LD_PRELOAD=libc.so.6:{place}/libbindshim.so"),
+    ] {
+        assert!(out.lines().any(|told| told == line), "{line} is missing:\n{out}");
+    }
+    let run = out.lines().find_map(|line| line.strip_prefix("BINDSHIM_RUN=")).unwrap();
+    assert!(run.len() == 16 && run.bytes().all(|byte| byte.is_ascii_hexdigit()), "{run}");
+    assert_eq!(out.lines().count(), 5, "{out}");
+}
+
+#[test]
+fn the_loader_itself_is_no_static_program() {
+    let room = Room::new();
+    room.library(env!("CARGO_PKG_VERSION"));
+    let loader = fs::read_dir("/lib64").unwrap().find_map(|entry| {
+        let path = entry.unwrap().path();
+        path.file_name().unwrap().to_str().unwrap().starts_with("ld-linux").then_some(path)
+    });
+    let output = room.run(&["--reuseaddr"], &loader.unwrap(), &["/bin/echo", "on"]);
+    assert_eq!(told(&output), (0, "on".into(), String::new()));
 }

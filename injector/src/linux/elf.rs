@@ -1,9 +1,13 @@
 //! What an ELF file says of itself (elf(5)).
 
+use std::fs::File;
+use std::path::Path;
+
 use object::elf::{
     DT_NEEDED, ELFCLASS64, ELFDATA2LSB, EM_AARCH64, EM_X86_64, ET_DYN, ET_EXEC, FileHeader64,
     Machine, PT_INTERP,
 };
+use object::read::ReadCache;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, ReadRef};
 
@@ -26,9 +30,17 @@ pub(super) enum Elf {
     Foreign,
 }
 
-/// Reads the file's headers; `None` where it is no ELF file, or a broken one.
-pub(super) fn read(bytes: &[u8]) -> Option<Elf> {
-    let [0x7f, b'E', b'L', b'F', class, data, ..] = bytes else { return None };
+/// Reads the headers of a file, and no more of it than that: programs can be large. `None` where it
+/// is no ELF file, or a broken one.
+pub(super) fn read_file(path: &Path) -> Option<Elf> {
+    read(&ReadCache::new(File::open(path).ok()?))
+}
+
+/// Reads the headers in `bytes`.
+pub(super) fn read<'b>(bytes: impl ReadRef<'b>) -> Option<Elf> {
+    let [0x7f, b'E', b'L', b'F', class, data] = bytes.read_bytes_at(0, 6).ok()? else {
+        return None;
+    };
     if *class != ELFCLASS64.0 {
         return Some(Elf::Bits32);
     }

@@ -53,14 +53,15 @@ impl Environment {
     }
 
     /// Has the dynamic linker load `library` behind what it is to load already: the runtime of a
-    /// sanitizer must come first. A library that is there already is left where it is.
+    /// sanitizer must come first. Ours may be there already, from this launcher or by hand: it is
+    /// left where it is, because two of them would record everything twice.
     pub(super) fn preload(&mut self, library: &Path) {
         const NAME: &str = "LD_PRELOAD";
         let library = library.as_os_str().as_bytes();
         let before = self.get(NAME).unwrap_or_default();
         // ld.so(8): "separated by spaces or colons".
         let mut entries = before.split(|byte| *byte == b':' || *byte == b' ');
-        if entries.any(|entry| entry == library) {
+        if entries.any(is_ours) {
             return;
         }
         let value = match &before[..] {
@@ -76,14 +77,23 @@ impl Environment {
     }
 }
 
+/// Whether an entry of LD_PRELOAD is this library: a launcher's copy has more in its name.
+fn is_ours(entry: &[u8]) -> bool {
+    let name = entry.rsplit(|byte| *byte == b'/').next().unwrap_or(entry);
+    name == b"libbindshim.so" || name.starts_with(b"libbindshim-")
+}
+
 fn value<'e>(entry: &'e CStr, name: &str) -> Option<&'e [u8]> {
     entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
 }
 
-/// Whether LD_PRELOAD can carry a path: it has no way to write a separator (ld.so(8)); musl takes
-/// any white space for one.
+/// Whether LD_PRELOAD can carry a path: it has no way to write a separator, nor a `$`, which begins
+/// a word like `$ORIGIN` (ld.so(8)). musl takes any white space for a separator.
 pub(super) fn can_be_preloaded(path: &OsStr) -> bool {
-    !path.as_bytes().iter().any(|byte| *byte == b':' || byte.is_ascii_whitespace())
+    !path
+        .as_bytes()
+        .iter()
+        .any(|byte| matches!(byte, b':' | b' ' | b'$') || byte.is_ascii_control())
 }
 
 #[cfg(test)]
@@ -114,7 +124,9 @@ mod tests {
             (&[][..], "LD_PRELOAD=/l.so"),
             (&["LD_PRELOAD="][..], "LD_PRELOAD=/l.so"),
             (&["LD_PRELOAD=/a.so"][..], "LD_PRELOAD=/a.so:/l.so"),
-            (&["LD_PRELOAD=/l.so /a.so"][..], "LD_PRELOAD=/l.so /a.so"),
+            (&["LD_PRELOAD=/l/libbindshim.so /a.so"][..], "LD_PRELOAD=/l/libbindshim.so /a.so"),
+            (&["LD_PRELOAD=libbindshim.so"][..], "LD_PRELOAD=libbindshim.so"),
+            (&["LD_PRELOAD=/a:/c/libbindshim-1-f.so"][..], "LD_PRELOAD=/a:/c/libbindshim-1-f.so"),
         ] {
             let mut environment = environment(before);
             environment.preload(Path::new("/l.so"));
@@ -124,7 +136,13 @@ mod tests {
 
     #[test]
     fn separators_cannot_be_carried() {
-        for (path, can) in [("/a/b.so", true), ("/a b/c.so", false), ("/a:b/c.so", false)] {
+        for (path, can) in [
+            ("/a/b.so", true),
+            ("/a b/c.so", false),
+            ("/a:b/c.so", false),
+            ("/a\x0bb/c.so", false),
+            ("/$LIB/c.so", false),
+        ] {
             assert_eq!(can_be_preloaded(OsStr::new(path)), can, "{path}");
         }
     }

@@ -2,12 +2,14 @@
 
 use std::env;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
 use rustix::fs::{StatVfsMountFlags, statvfs};
+use rustix::process::{Resource, getrlimit};
 
 use super::elf::{self, Elf};
 use super::environment::can_be_preloaded;
@@ -51,7 +53,10 @@ impl Library {
         if can_be_preloaded(path.as_os_str()) {
             return Ok(Self::new(path, &bytes));
         }
-        Ok(Self::new(place(&bytes, NAME)?, &bytes))
+        let mut hasher = DefaultHasher::new();
+        bytes.hash(&mut hasher);
+        let name = format!("libbindshim-{VERSION}-{:016x}.so", hasher.finish());
+        Ok(Self::new(place(&bytes, &name)?, &bytes))
     }
 
     fn new(path: PathBuf, bytes: &[u8]) -> Self {
@@ -134,7 +139,7 @@ fn place_in(directory: &Path, bytes: &[u8], name: &str) -> Result<PathBuf, Strin
         _ => {}
     }
     let found = fs::symlink_metadata(directory).map_err(|error| error.to_string())?;
-    if !found.is_dir() || !is_ours_alone(&found) {
+    if !found.is_dir() || !is_ours_alone(&found) || !is_in_safe_place(directory) {
         return Err("is not a directory that only you can write to".into());
     }
     if statvfs(directory).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::NOEXEC)) {
@@ -151,6 +156,16 @@ fn is_ours_alone(found: &Metadata) -> bool {
     found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0
 }
 
+/// Whether nobody else can put another directory in its place: each one above it is closed to
+/// others, or sticky (inode(7)).
+fn is_in_safe_place(directory: &Path) -> bool {
+    let Ok(path) = fs::canonicalize(directory) else { return false };
+    path.ancestors().skip(1).all(|above| {
+        fs::metadata(above)
+            .is_ok_and(|found| found.mode() & 0o022 == 0 || found.mode() & 0o1000 != 0)
+    })
+}
+
 fn holds(path: &Path, bytes: &[u8]) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && is_ours_alone(&found))
         && fs::read(path).is_ok_and(|there| there == bytes)
@@ -158,8 +173,12 @@ fn holds(path: &Path, bytes: &[u8]) -> bool {
 
 /// Writes a file under another name and renames it: another launcher sees it whole or not at all.
 fn write(directory: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let passing = directory.join(format!(".{}.{}", std::process::id(), NAME));
-    let _ = fs::remove_file(&passing);
+    // A write past this limit would end the launcher by a signal (setrlimit(2), RLIMIT_FSIZE).
+    if getrlimit(Resource::Fsize).current.is_some_and(|limit| limit < bytes.len() as u64) {
+        return Err(io::ErrorKind::FileTooLarge.into());
+    }
+    // Process ids repeat between containers that share a directory.
+    let passing = directory.join(format!(".{}.{NAME}", super::run_id()));
     let written = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -215,6 +234,25 @@ mod tests {
     }
 
     #[test]
+    fn launchers_that_race_never_show_half_a_file() {
+        let room = tempfile::tempdir().unwrap();
+        let directory = room.path().join("bindshim");
+        let contents = [vec![b'a'; 200_000], vec![b'b'; 300_000]];
+        std::thread::scope(|scope| {
+            for content in contents.iter().cycle().take(8) {
+                let (contents, directory) = (&contents, &directory);
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let path = place_in(directory, content, "l.so").unwrap();
+                        assert!(contents.contains(&fs::read(path).unwrap()));
+                    }
+                });
+            }
+        });
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "nothing else is left");
+    }
+
+    #[test]
     fn directories_that_others_can_write_to_are_not_used() {
         let room = tempfile::tempdir().unwrap();
         let open = room.path().join("open");
@@ -224,6 +262,9 @@ mod tests {
         let link = room.path().join("link");
         symlink(room.path(), &link).unwrap();
         assert!(place_in(&link, b"x", "l.so").unwrap_err().contains("not a directory"));
+        let below = open.join("below");
+        DirBuilder::new().mode(0o755).create(&below).unwrap();
+        assert!(place_in(&below, b"x", "l.so").unwrap_err().contains("only you can write"));
         let spaced = room.path().join("a b");
         assert!(place_in(&spaced, b"x", "l.so").unwrap_err().contains("LD_PRELOAD cannot carry"));
     }

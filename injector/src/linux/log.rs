@@ -9,6 +9,7 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use bindshim_core::options::{LogTarget, PathBytes};
+use rustix::fs::{Access, access};
 
 use crate::refusal::Refusal;
 use crate::request::Request;
@@ -57,16 +58,14 @@ fn check_file(path: &Path) -> Result<(), String> {
     if found.as_ref().is_ok_and(|found| found.file_type().is_socket()) {
         return Err("is a socket; write unix: before its path".into());
     }
-    let opened = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path);
-    match opened {
-        Ok(_) => Ok(()),
-        // A FIFO that nobody reads yet.
-        Err(error) if error.raw_os_error() == Some(libc::ENXIO) => Ok(()),
+    // Only a regular file is opened: the reader of a FIFO would take our closing for the end.
+    let writable = if found.is_ok_and(|found| !found.is_file()) {
+        access(path, Access::WRITE_OK).map_err(io::Error::from)
+    } else {
+        OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
+    };
+    match writable {
+        Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err("is in a directory that does not exist; make the directory first".into())
         }

@@ -9,13 +9,14 @@ mod exec;
 mod library;
 mod log;
 mod program;
+mod say;
 
 use std::ffi::OsString;
 
 use bindshim_core::options::RUN_VARIABLE;
 
 use crate::command;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, USAGE};
 use crate::request::Request;
 use environment::Environment;
 use library::Library;
@@ -24,14 +25,23 @@ use program::{Coverage, Program};
 /// Runs the launcher; comes back only with an exit code for what could not be started.
 #[must_use]
 pub fn main() -> u8 {
-    let matches = command::launcher().get_matches();
+    let matches = match command::launcher().try_get_matches_from(std::env::args_os()) {
+        Ok(matches) => matches,
+        Err(error) if error.use_stderr() => {
+            let text = error.render().to_string();
+            say::lines(text.strip_prefix("error: ").unwrap_or(&text));
+            return USAGE;
+        }
+        // Help and version are asked for, and are not errors.
+        Err(answer) => answer.exit(),
+    };
     let mut environment = Environment::inherited();
     let result = Request::read(&matches, |name| environment.get(name))
         .and_then(|request| launch(request, &mut environment));
     match result {
         Ok(never) => match never {},
         Err(refusal) => {
-            say(&refusal.message);
+            say::line(&refusal.message);
             refusal.code
         }
     }
@@ -41,7 +51,9 @@ fn launch(
     mut request: Request,
     environment: &mut Environment,
 ) -> Result<std::convert::Infallible, Refusal> {
-    log::check(&mut request)?;
+    if !request.settings.disabled {
+        log::check(&mut request)?;
+    }
     let program = Program::find(&request.program[0], environment.get("PATH").as_deref())?;
     if !request.settings.disabled {
         prepare(&request, &program, environment)?;
@@ -65,8 +77,8 @@ fn prepare(
         Err(why) => return uncovered(request, &why),
     };
     if let Some(other) = library.other_version() {
-        say(&format!(
-            "{} is of version {other}, and this launcher of version {}; \
+        say::line(&format!(
+            "warning: '{}' is of version {other}, and this launcher of version {}; \
              install both from one release",
             library.path.display(),
             env!("CARGO_PKG_VERSION")
@@ -84,7 +96,7 @@ fn prepare(
 /// The program runs without us, unless a policy was asked for that it then would not get.
 fn uncovered(request: &Request, why: &str) -> Result<(), Refusal> {
     if request.policies.is_empty() {
-        say(&format!("warning: {why}; it runs, but nothing is seen of its binds"));
+        say::line(&format!("warning: {why}; it runs, but nothing is seen of its binds"));
         return Ok(());
     }
     let policies = request.policies.join(" and ");
@@ -99,12 +111,6 @@ fn run_id() -> String {
     unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
     let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos());
     format!("{:016x}", u64::from_ne_bytes(bytes) ^ u64::from(now))
-}
-
-/// Tells the user something. Where standard error does not take it there is no other place.
-fn say(message: &str) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "bindshim-run: {message}");
 }
 
 /// A word of a command line for a message.

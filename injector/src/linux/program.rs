@@ -7,8 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, access, getxattr};
+use rustix::fs::{Access, StatVfsMountFlags, access, getxattr, statvfs};
 use rustix::process::{getegid, geteuid, getgid, getuid};
+use rustix::thread::no_new_privs;
 
 use super::elf::{self, Elf};
 use super::library::Library;
@@ -59,7 +60,7 @@ impl Program {
         if for_the_shell {
             image = SHELL.into();
         }
-        let elf = elf::read(&fs::read(&image).unwrap_or_default());
+        let elf = elf::read_file(&image);
         let program = Self { path, image, elf, for_the_shell };
         program.check_loader()?;
         Ok(program)
@@ -95,6 +96,7 @@ impl Program {
             Some(Elf::Foreign) => {
                 Coverage::None(format!("'{name}' is made for another kind of processor"))
             }
+            Some(Elf::Native { interpreter: None, .. }) if self.is_loader() => Coverage::Full,
             Some(Elf::Native { interpreter: None, .. }) => Coverage::OnlyChildren(format!(
                 "'{name}' is linked statically, so that no library can be loaded into it"
             )),
@@ -115,21 +117,37 @@ impl Program {
         }
     }
 
-    /// Whether the kernel starts it in secure-execution mode (ld.so(8)).
+    /// Whether it is the dynamic linker itself, which is static and loads what follows it
+    /// (`ld.so PROGRAM`).
+    fn is_loader(&self) -> bool {
+        let name = self.image.file_name().unwrap_or_default().as_bytes();
+        name.starts_with(b"ld-linux") || name.starts_with(b"ld-musl")
+    }
+
+    /// Whether the kernel starts it in secure-execution mode (ld.so(8);
+    /// `cap_bprm_creds_from_file`, security/commoncap.c).
     fn is_secure(&self) -> bool {
         let Ok(found) = fs::metadata(&self.image) else { return false };
-        let (uid, gid) = (geteuid(), getegid());
-        let changes_user = found.mode() & 0o4000 != 0 && found.uid() != getuid().as_raw();
+        let nosuid =
+            statvfs(&self.image).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::NOSUID));
+        let sets_ids = !nosuid && !no_new_privs().unwrap_or(false);
+        let changes_user =
+            sets_ids && found.mode() & 0o4000 != 0 && found.uid() != getuid().as_raw();
         // Without the right to execute for the group, the bit means something else (inode(7)).
-        let changes_group = found.mode() & 0o2010 == 0o2010 && found.gid() != getgid().as_raw();
-        let differs = uid != getuid() || gid != getgid();
-        let gains = !uid.is_root()
+        let changes_group =
+            sets_ids && found.mode() & 0o2010 == 0o2010 && found.gid() != getgid().as_raw();
+        let differs = geteuid() != getuid() || getegid() != getgid();
+        let gains = !nosuid
+            && !getuid().is_root()
             && getxattr(&self.image, "security.capability", &mut [0; 64][..]).is_ok();
         changes_user || changes_group || differs || gains
     }
 }
 
 fn resolve(name: &OsString, path: Option<&[u8]>) -> Result<PathBuf, Refusal> {
+    if name.is_empty() {
+        return Err(Refusal::not_found("'' is not the name of a program"));
+    }
     if name.as_bytes().contains(&b'/') {
         let path = PathBuf::from(name);
         return match fs::metadata(&path) {
