@@ -106,9 +106,9 @@ fn uncovered(request: &Request, why: &str) -> Result<(), Refusal> {
 /// A new id: 16 hexadecimal digits.
 fn run_id() -> String {
     let mut bytes = [0; 8];
-    // SAFETY: the buffer is as long as it is said to be. Where the kernel gives nothing (before
-    // Linux 3.17) the clock below still makes ids of one machine differ.
-    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    // By system call, for glibc has the function only since 2.25. Where the kernel gives nothing
+    // (before Linux 3.17) the clock below still makes ids of one machine differ.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos());
     format!("{:016x}", u64::from_ne_bytes(bytes) ^ u64::from(now))
 }
