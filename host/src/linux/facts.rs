@@ -425,7 +425,7 @@ fn own_pid() -> u32 {
 }
 
 /// Whether `/proc` shows the processes of our pid namespace, and not those of another.
-fn numbers_processes_as_we_do() -> bool {
+pub(super) fn numbers_processes_as_we_do() -> bool {
     let mut link = [0; 16];
     files::read_link(c"/proc/self", &mut link)
         .is_ok_and(|pid| files::number(pid) == Some(u64::from(own_pid())))

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
 /// Where a descriptor goes: beyond those that programs number by hand, or as high as the soft
@@ -105,25 +105,16 @@ pub(super) fn read_link<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8
 /// What tells one file from all others: device and inode, links followed.
 #[inline(never)]
 pub(super) fn file_id(path: &CStr) -> Result<(u64, u64), Errno> {
-    rustix::fs::stat(path).map(|stat| (stat.st_dev, stat.st_ino))
+    // The file may be a holder's: what is remembered of it will do, its file system is not asked.
+    let flags = AtFlags::from_bits_retain(libc::AT_STATX_DONT_SYNC.cast_unsigned());
+    let found = rustix::fs::statx(CWD, path, flags, StatxFlags::INO)?;
+    Ok((rustix::fs::makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino))
 }
 
 /// The user who owns a file.
 #[inline(never)]
 pub(super) fn file_owner(path: &CStr) -> Result<u32, Errno> {
     rustix::fs::stat(path).map(|stat| stat.st_uid)
-}
-
-/// As [`file_id`], of a file below `base`, their path put together in `room`; `None` where it is not
-/// there, or the path does not fit.
-pub(super) fn file_id_below(base: &ShortPath, file: &[u8], room: &mut [u8]) -> Option<(u64, u64)> {
-    let base = base.as_c_str().to_bytes();
-    let path = room.get_mut(..base.len() + 1 + file.len() + 1)?;
-    path[..base.len()].copy_from_slice(base);
-    path[base.len()] = b'/';
-    path[base.len() + 1..][..file.len()].copy_from_slice(file);
-    path[base.len() + 1 + file.len()] = 0;
-    file_id(CStr::from_bytes_with_nul(path).ok()?).ok()
 }
 
 /// A short path, put together without a heap.

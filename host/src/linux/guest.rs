@@ -73,6 +73,8 @@ impl Guest {
     #[must_use]
     pub fn move_in() -> Option<&'static Self> {
         let own = memory::map_wiped_on_fork::<OwnProcess>()?;
+        // Known from the start, so that a `vfork` child that calls first is not taken for us.
+        own.pid.store(number(getpid()), Ordering::Relaxed);
         let guest = memory::keep(Self {
             settings: start::settings(),
             log: Log::new(),

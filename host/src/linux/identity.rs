@@ -5,6 +5,7 @@ use bindshim_core::text::Text;
 use rustix::process::getppid;
 use rustix::system::uname;
 
+use super::facts;
 use super::memory::{Mapped, Zeroed};
 use super::procfs;
 
@@ -23,7 +24,9 @@ pub fn find(pid: u32, identity: &mut Identity) {
     identity.host = Text::from_bytes(uname().nodename().to_bytes());
     // A process whose parent is outside of its pid namespace has the parent 0 (getppid(2)).
     identity.ppid = getppid().map_or(0, |pid| pid.as_raw_nonzero().get().unsigned_abs());
-    if let Some(mut buffer) = Mapped::<Arguments>::new() {
+    if facts::numbers_processes_as_we_do()
+        && let Some(mut buffer) = Mapped::<Arguments>::new()
+    {
         procfs::identify(pid, &mut buffer.0, identity);
     }
 }

@@ -411,7 +411,8 @@ impl Search<'_> {
         self.denied = true;
         let mut room = [0; 512];
         for row in self.rows.iter_mut().filter(|row| row.owner == 0 && row.uid() == Some(user)) {
-            let is_exiting = Stat::read(pid, &mut room).is_ok_and(|stat| stat.is_exiting);
+            let is_exiting =
+                Stat::read(pid, &mut room).is_ok_and(|stat| stat.is_exiting && !stat.is_dead);
             row.owner_is_exiting |= u32::from(is_exiting);
         }
     }
@@ -430,8 +431,13 @@ impl Search<'_> {
                 if stat.ppid == 0 || stat.ppid == own {
                     break;
                 }
-                let Some(fd) = descriptor_of(stat.ppid, row) else { break };
-                (row.owner, row.owner_fd) = (stat.ppid, fd);
+                let parent = stat.ppid;
+                // What is ending leaves the socket to those who share it.
+                if Stat::read(parent, scratch).is_ok_and(|parent| parent.is_exiting) {
+                    break;
+                }
+                let Some(fd) = descriptor_of(parent, row) else { break };
+                (row.owner, row.owner_fd) = (parent, fd);
             }
         }
     }

@@ -25,6 +25,8 @@ pub(super) struct Stat<'a> {
     pub(super) start: u64,
     /// Whether it is past its `exit`, or killed and about to find out.
     pub(super) is_exiting: bool,
+    /// Whether nothing but its exit code is left of it: it has no descriptors any more.
+    pub(super) is_dead: bool,
 }
 
 impl<'a> Stat<'a> {
@@ -48,9 +50,9 @@ impl<'a> Stat<'a> {
         // SIGKILL of a whole process is put into the set of each thread (`complete_signal`,
         // kernel/signal.c), so that this set, which is not the shared one, shows it.
         let pending = files::number(fields.nth(8)?)?;
-        let is_exiting =
-            flags & EXITING != 0 || pending & KILL != 0 || matches!(state, b'Z' | b'X' | b'x');
-        Some(Self { name, ppid: u32::try_from(ppid).ok()?, start, is_exiting })
+        let is_dead = matches!(state, b'Z' | b'X' | b'x');
+        let is_exiting = flags & EXITING != 0 || pending & KILL != 0 || is_dead;
+        Some(Self { name, ppid: u32::try_from(ppid).ok()?, start, is_exiting, is_dead })
     }
 }
 
@@ -272,26 +274,33 @@ fn fill_script(
     }
 }
 
-/// Whether two processes run the same script. Where both files can be looked at they decide, else
-/// the names do.
+/// Whether two processes run the same script, as far as names tell. The files are not looked at:
+/// they may be on a file system of the holder's choosing that never answers.
 fn is_same((a_pid, a): (u32, Script<'_>), (b_pid, b): (u32, Script<'_>), room: &mut [u8]) -> bool {
     match (a, b) {
-        (Script::File(a), Script::File(b)) => {
-            match (script_id(a_pid, a, room), script_id(b_pid, b, room)) {
-                (Some(a), Some(b)) => a == b,
-                _ => script::last_name(a) == script::last_name(b),
+        (Script::File(a), Script::File(b)) => match (is_absolute(a), is_absolute(b)) {
+            (true, true) => a == b,
+            (false, false) => {
+                script::last_name(a) == script::last_name(b)
+                    && have_one_directory(a_pid, b_pid, room) != Some(false)
             }
-        }
+            _ => script::last_name(a) == script::last_name(b),
+        },
         (Script::Name(a), Script::Name(b)) | (Script::Code(a), Script::Code(b)) => a == b,
         _ => false,
     }
 }
 
-/// Device and inode of a script, as the process named it: from where it is now, if not from the
-/// root.
-fn script_id(pid: u32, script: &[u8], room: &mut [u8]) -> Option<(u64, u64)> {
-    let root = if script.starts_with(b"/") { "root" } else { "cwd" };
-    files::file_id_below(&ShortPath::of_process(pid, root), script, room)
+fn is_absolute(path: &[u8]) -> bool {
+    path.starts_with(b"/")
+}
+
+/// Whether two processes work in the same directory; `None` where that is not to be seen.
+fn have_one_directory(a: u32, b: u32, room: &mut [u8]) -> Option<bool> {
+    let (room_a, room_b) = room.split_at_mut(room.len() / 2);
+    let a = files::read_link(ShortPath::of_process(a, "cwd").as_c_str(), room_a).ok()?;
+    let b = files::read_link(ShortPath::of_process(b, "cwd").as_c_str(), room_b).ok()?;
+    Some(a == b)
 }
 
 #[cfg(test)]

@@ -15,24 +15,39 @@ const SLICE: u64 = 100_000_000;
 /// Signals that people and service managers end programs with.
 const ENDING: [c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-/// Sleeps until `until_ns` of the monotonic clock, in slices of 100 ms with the ending signals
-/// held back in this thread. When one of them is pending, stops at once: the signal then takes its
-/// course in the program. Says whether it was stopped.
+/// Sleeps until `until_ns` of the monotonic clock, in slices of 100 ms with signals held back in
+/// this thread. When an ending one is pending, stops: it then takes its course in the program. Says
+/// whether it was stopped.
 #[must_use]
 pub fn until(until_ns: u64) -> bool {
     let ending = ending_signals();
-    let before = change_mask(libc::SIG_BLOCK, &ending);
-    let mut interrupted = is_pending(&ending);
-    while !interrupted {
+    loop {
         let left = until_ns.saturating_sub(clock::monotonic_ns());
-        if left == 0 {
-            break;
+        let before = change_mask(libc::SIG_BLOCK, &all_but_faults());
+        let interrupted = is_pending(&ending);
+        if !interrupted && left != 0 {
+            sleep(left.min(SLICE));
         }
-        sleep(left.min(SLICE));
-        interrupted = is_pending(&ending);
+        let interrupted = interrupted || is_pending(&ending);
+        // Handlers run here, under the program's own mask: one may jump out of the call.
+        change_mask(libc::SIG_SETMASK, &before);
+        if interrupted || left == 0 {
+            return interrupted;
+        }
     }
-    change_mask(libc::SIG_SETMASK, &before);
-    interrupted
+}
+
+/// All signals but those that the processor raises for an instruction of this thread.
+fn all_but_faults() -> sigset_t {
+    let mut set = empty();
+    // SAFETY: the set is valid, and the numbers are those of signals.
+    unsafe {
+        libc::sigfillset(&raw mut set);
+        for fault in [libc::SIGSEGV, libc::SIGBUS, libc::SIGFPE, libc::SIGILL, libc::SIGTRAP] {
+            libc::sigdelset(&raw mut set, fault);
+        }
+    }
+    set
 }
 
 /// The ending signals that the program does not ignore: a blocked signal that is ignored stays
