@@ -121,9 +121,15 @@ fn match_one(sought: Sought, payload: &[u8]) -> Option<Locality> {
         }
         Sought::V6(ip, scope) => {
             let own: [u8; 16] = attribute(LOCAL).or_else(|| attribute(ADDRESS))?.try_into().ok()?;
-            let is_it = ip == Ipv6Addr::from(own) && (scope == 0 || scope == index);
+            if ip != Ipv6Addr::from(own) {
+                return None;
+            }
+            if scope != 0 && scope != index {
+                // This machine has it, on another interface than was asked for.
+                return Some(Locality::Present);
+            }
             let flags = attribute(FLAGS).and_then(|value| u32_at(value, 0));
-            is_it.then(|| usability(flags.unwrap_or(u32::from(fixed[2]))))
+            Some(usability(flags.unwrap_or(u32::from(fixed[2]))))
         }
     }
 }
@@ -202,7 +208,7 @@ mod tests {
         for (flags, scope, found) in [
             (0x80, 0, Some(Locality::Present)),
             (0x80, 3, Some(Locality::Present)),
-            (0x80, 4, None),
+            (0x80, 4, Some(Locality::Present)),
             (0xc0, 3, Some(Locality::Tentative)),
             (0xc4, 3, Some(Locality::Present)),
             (0xc8, 3, Some(Locality::Duplicate)),
