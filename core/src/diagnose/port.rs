@@ -43,7 +43,7 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         .iter()
         .find_map(|(fits, tell)| sockets.iter().find(|s| fits(s)).map(|socket| (socket, tell)));
     let Some((socket, tell)) = first else { return false };
-    if is_hidden(socket) || may_be_outgoing(case, socket) {
+    if is_hidden(socket) || may_be_outgoing(case, socket) || may_be_innocent(case, socket) {
         unclear(socket, diagnosis);
         return false;
     }
@@ -128,6 +128,22 @@ fn may_be_outgoing(case: &Case<'_>, socket: &PortSocket) -> bool {
         _ => true,
     };
     connection && outgoing_range
+}
+
+/// With SO_REUSEADDR or SO_REUSEPORT on, not every socket on the port is in the way
+/// (`inet_bind_conflict`, net/ipv4/inet_connection_sock.c): where several processes have one, which
+/// of them it is depends on options that are not to be seen. A listener always is, unless both
+/// sides share by SO_REUSEPORT.
+fn may_be_innocent(case: &Case<'_>, socket: &PortSocket) -> bool {
+    let own = &case.attempt.socket;
+    let shares = own.reuseport == Some(true);
+    let several = case
+        .facts
+        .sockets
+        .iter()
+        .filter_map(owner)
+        .any(|other| owner(socket).is_some_and(|leading| leading.pid != other.pid));
+    several && (shares || own.reuseaddr == Some(true) && !is_listener(socket))
 }
 
 /// Says what is known where the cause is not.

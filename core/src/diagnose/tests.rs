@@ -546,6 +546,20 @@ fn reuseaddr_cures_only_what_a_trial_showed() {
 }
 
 #[test]
+fn of_several_holders_none_is_blamed_that_may_share() {
+    let other = process(812, "/usr/sbin/nginx");
+    let two = [held(SocketState::Listen, python()), held(SocketState::Listen, other)];
+    for (reuseport, cause) in [(false, "other_program_listening"), (true, "unknown")] {
+        let mut row = in_use(&two, cause, "");
+        row.attempt.socket.reuseport = Some(reuseport);
+        let told = &record(&row)["diagnosis"];
+        assert_eq!(told["cause"], cause);
+        assert_eq!(told["holders"].as_array().unwrap().len(), 2);
+        assert_eq!(told.to_string().contains("kill"), !reuseport);
+    }
+}
+
+#[test]
 fn nothing_dangerous_is_advised() {
     const NEVER: [&str; 6] =
         ["kill -9", "SO_REUSEPORT", "tcp_tw_re", "tcp_fin_timeout", "setenforce", "unlink"];
