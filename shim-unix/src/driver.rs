@@ -13,7 +13,8 @@ use bindshim_core::record::Diagnosis;
 use bindshim_host::linux::clock;
 use bindshim_host::linux::facts::{self, Query, Scratch};
 use bindshim_host::linux::guest::{Caller, Guest};
-use bindshim_host::linux::memory::Mapped;
+use bindshim_host::linux::memory::{Mapped, SelfContained};
+use bindshim_host::linux::signals::Held;
 use bindshim_host::linux::socket::{self, Given};
 use bindshim_host::linux::wait;
 use libc::c_int;
@@ -69,6 +70,9 @@ struct Findings {
     diagnosis: Diagnosis,
 }
 
+// SAFETY: numbers, texts and lists of fixed size, all in place.
+unsafe impl SelfContained for Findings {}
+
 static NO_FINDINGS: Findings = Findings { facts: Facts::NONE, diagnosis: Diagnosis::NONE };
 
 /// One attempt on its way.
@@ -82,6 +86,9 @@ struct Driver {
     failure: Option<Code>,
     findings: Option<Mapped<Findings>>,
     announced: bool,
+    /// Signals wait while we work, and come through in the program's own call and in our waits. Let
+    /// go last, when all else is given back.
+    held: Held,
 }
 
 /// One frame holds the whole state, and what is done with it has frames of its own: they must fit
@@ -114,6 +121,7 @@ impl Driver {
             failure: None,
             findings: None,
             announced: false,
+            held: Held::nothing(),
         }
     }
 
@@ -136,6 +144,10 @@ impl Driver {
         command: Command,
         call: &dyn Fn() -> Real,
     ) -> ControlFlow<(), Command> {
+        match command {
+            Command::Call => self.held.release(),
+            _ => self.held.hold(),
+        }
         let answer = match command {
             Command::Describe => {
                 self.describe(false);
@@ -257,8 +269,9 @@ impl Driver {
             let caller = self.caller();
             let diagnosis = self.findings.as_ref().map(|findings| &findings.diagnosis);
             let event = engine.event(&self.attempt, diagnosis);
-            self.guest.announce_wait(caller, &event, longest_ns / 1_000_000);
+            self.guest.announce_wait(&self.held, caller, &event, longest_ns / 1_000_000);
         }
+        self.held.release();
         let interrupted = wait::until(until_ns);
         Answer::Woke { now_ns: clock::monotonic_ns(), interrupted }
     }
@@ -277,6 +290,6 @@ impl Driver {
         }
         let caller = self.caller();
         let diagnosis = self.findings.as_mut().map(|findings| &mut findings.diagnosis);
-        self.guest.tell(caller, engine, &self.attempt, diagnosis);
+        self.guest.tell(&self.held, caller, engine, &self.attempt, diagnosis);
     }
 }

@@ -77,6 +77,16 @@ fn a_signal_handler_binds_on_a_small_stack_inside_malloc() {
 }
 
 #[test]
+fn a_signal_handler_jumps_out_of_a_failing_bind() {
+    let room = Room::new();
+    let ended = same_as_bare(&room, "jump_out");
+    assert_eq!(ended.stdout, "wrong 0 descriptors 0 mappings 0 blocked 0\n");
+    let records = ended.records();
+    let told = records.all().iter().filter(|record| record["outcome"] == "failed");
+    assert!(told.count() >= 40, "{records}");
+}
+
+#[test]
 fn children_of_a_process_with_threads_bind() {
     let room = Room::new();
     let ended = same_as_bare(&room, "fork_threads");

@@ -1,72 +1,29 @@
-//! Files and descriptors of our own inside somebody else's process: out of its way, and closed.
+//! Files of the system, read without a heap.
 
 use core::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
-/// Where a descriptor goes: beyond those that programs number by hand, or as high as the soft
-/// limit (`RLIMIT_NOFILE`, getrlimit(2)) lets it.
-const FLOORS: [RawFd; 7] = [1024, 960, 480, 240, 112, 48, 16];
-
-/// A descriptor of ours, with a high number, closed when dropped.
-///
-/// Not an `OwnedFd`, which closes through libc, where `close` may be somebody's hook.
-#[derive(Debug)]
-pub(super) struct High(RawFd);
-
-impl High {
-    /// Moves `low` to a high number. `EMFILE` where there is none.
-    pub(super) fn take(low: OwnedFd) -> Result<Self, Errno> {
-        let low = Self(low.into_raw_fd());
-        if low.0 >= FLOORS[0] {
-            return Ok(low);
-        }
-        for floor in FLOORS {
-            match rustix::io::fcntl_dupfd_cloexec(&low, floor) {
-                Ok(high) => return Ok(Self(high.into_raw_fd())),
-                // The floor is not below the limit (fcntl(2)).
-                Err(Errno::INVAL) => {}
-                Err(errno) => return Err(errno),
-            }
-        }
-        Err(Errno::MFILE)
-    }
-}
-
-impl AsFd for High {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor stays open until `self` is dropped, unless the program closes
-        // descriptors that it did not open; system calls on a closed one only fail.
-        unsafe { BorrowedFd::borrow_raw(self.0) }
-    }
-}
-
-impl Drop for High {
-    fn drop(&mut self) {
-        // SAFETY: `self` alone owns the descriptor, and is not used again.
-        unsafe { rustix::io::close(self.0) };
-    }
-}
+use super::descriptor::Descriptor;
 
 /// Opens a file for reading.
-pub(super) fn open(path: &CStr) -> Result<High, Errno> {
+pub(super) fn open(path: &CStr) -> Result<Descriptor, Errno> {
     open_with(path, OFlags::NOCTTY)
 }
 
 /// Opens a directory.
-pub(super) fn open_directory(path: &CStr) -> Result<High, Errno> {
+pub(super) fn open_directory(path: &CStr) -> Result<Descriptor, Errno> {
     open_with(path, OFlags::DIRECTORY)
 }
 
-fn open_with(path: &CStr, flags: OFlags) -> Result<High, Errno> {
+fn open_with(path: &CStr, flags: OFlags) -> Result<Descriptor, Errno> {
     let flags = flags | OFlags::RDONLY | OFlags::CLOEXEC;
-    High::take(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
+    Descriptor::high(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
 }
 
 /// Reads once more where a signal came first.
-pub(super) fn read_some(file: &High, buffer: &mut [u8]) -> Result<usize, Errno> {
+pub(super) fn read_some(file: &Descriptor, buffer: &mut [u8]) -> Result<usize, Errno> {
     for _ in 0..8 {
         match rustix::io::read(file, &mut *buffer) {
             Err(Errno::INTR) => {}
@@ -188,23 +145,7 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-    use std::os::fd::AsRawFd;
-
     use super::*;
-
-    #[test]
-    fn descriptors_are_high_and_closed() {
-        let (mut reader, writer) = std::io::pipe().unwrap();
-        let high = High::take(writer.into()).unwrap();
-        assert!(high.as_fd().as_raw_fd() >= FLOORS[0]);
-        rustix::io::write(&high, b"open").unwrap();
-        drop(high);
-        let mut all = Vec::new();
-        reader.read_to_end(&mut all).unwrap();
-        assert_eq!(all, b"open");
-        assert_eq!(open(c"/nonexistent").unwrap_err(), Errno::NOENT);
-    }
 
     #[test]
     fn files_are_read_up_to_the_buffer() {
@@ -214,6 +155,7 @@ mod tests {
         let mut short = [0; 5];
         assert_eq!(read(c"/proc/self/status", &mut short).unwrap(), b"Name:");
         assert_eq!(read_short(c"/proc/self/status", &mut short).unwrap(), b"Name:");
+        assert_eq!(open(c"/nonexistent").unwrap_err(), Errno::NOENT);
     }
 
     #[test]

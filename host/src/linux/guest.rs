@@ -24,8 +24,9 @@ use super::clock;
 use super::identity;
 use super::line::Line;
 use super::log::{Log, StandardError};
-use super::memory::{self, Mapped, Zeroed};
+use super::memory::{self, Mapped, SelfContained, Zeroed};
 use super::pool::Pool;
+use super::signals::Held;
 use super::start;
 
 /// How many failures are explained in full; further ones are counted.
@@ -54,6 +55,9 @@ struct OwnProcess {
 
 // SAFETY: zero is no pid, no line, no name (a null pointer), and an empty pool.
 unsafe impl Zeroed for OwnProcess {}
+
+// SAFETY: numbers and texts of fixed size.
+unsafe impl SelfContained for Identity {}
 
 /// Which thread of which process makes an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -144,6 +148,7 @@ impl Guest {
     /// Tells an attempt: one line in the log, and where it is wanted a block for a person.
     pub fn tell(
         &self,
+        held: &Held,
         caller: Caller,
         engine: &Engine,
         attempt: &Attempt,
@@ -156,35 +161,36 @@ impl Guest {
         let failed = engine.event(attempt, None).outcome.is_err();
         if self.is_explained(attempt.call, failed) {
             let event = engine.event(attempt, diagnosis.as_deref());
-            self.explain(caller, &event, buffer.bytes());
+            self.explain(held, caller, &event, buffer.bytes());
         }
         if self.settings.log != LogTarget::None {
             self.write_line(caller, |envelope| {
                 let mut line = Line::new(buffer.bytes());
                 put_attempt(&mut line, envelope, engine, attempt, diagnosis)
-                    && self.log.write(&self.standard_error, line.as_bytes(), envelope.mono_ns)
+                    && self.write(held, &line, envelope)
             });
         }
     }
 
     /// Writes a notice: something about ourselves that the reader of the log must know.
     pub fn notice(&self, code: &'static str, message: &str) {
+        let held = Held::all();
         let caller = self.caller();
         let Some(mut buffer) = self.own.pool.claim(caller.tid) else { return };
         self.write_line(caller, |envelope| {
             let mut line = Line::new(buffer.bytes());
             line.put(&NoticeLine::new(envelope, code, message))
-                && self.log.write(&self.standard_error, line.as_bytes(), envelope.mono_ns)
+                && self.write(&held, &line, envelope)
         });
     }
 
     /// Announces a wait on standard error, where explanations are on.
-    pub fn announce_wait(&self, caller: Caller, event: &Event<'_>, longest_ms: u64) {
+    pub fn announce_wait(&self, held: &Held, caller: Caller, event: &Event<'_>, longest_ms: u64) {
         if self.settings.explain == Explain::Never {
             return;
         }
         if let Some(mut buffer) = self.own.pool.claim(caller.tid) {
-            self.say(caller, buffer.bytes(), |out, style, envelope| {
+            self.say(held, caller, buffer.bytes(), |out, style, envelope| {
                 explain::announce_wait(out, style, envelope, event, longest_ms)
             });
         }
@@ -201,6 +207,10 @@ impl Guest {
         if !written && !caller.shares_memory {
             own.dropped.fetch_add(dropped + 1, Ordering::Relaxed);
         }
+    }
+
+    fn write(&self, held: &Held, line: &Line<'_>, envelope: &Envelope<'_>) -> bool {
+        self.log.write(held, &self.standard_error, line.as_bytes(), envelope.mono_ns)
     }
 
     fn lose(&self, caller: Caller) {
@@ -260,21 +270,21 @@ impl Guest {
         }
     }
 
-    fn explain(&self, caller: Caller, event: &Event<'_>, bytes: &mut [u8; MAX_LINE]) {
+    fn explain(&self, held: &Held, caller: Caller, event: &Event<'_>, bytes: &mut [u8; MAX_LINE]) {
         if event.outcome.is_ok() {
-            self.say(caller, bytes, |out, style, envelope| {
+            self.say(held, caller, bytes, |out, style, envelope| {
                 explain::explain(out, style, envelope, event)
             });
             return;
         }
         match self.place_of_block(caller, event) {
             Block::Known => {}
-            Block::New => self.say(caller, bytes, |out, style, envelope| {
+            Block::New => self.say(held, caller, bytes, |out, style, envelope| {
                 explain::explain(out, style, envelope, event)
             }),
             Block::TooMany(failures) => {
                 if failures.is_power_of_two() {
-                    self.say(caller, bytes, |out, style, envelope| {
+                    self.say(held, caller, bytes, |out, style, envelope| {
                         let total = failures + MAX_BLOCKS as u64;
                         explain::count_only(out, style, envelope, total)
                     });
@@ -300,6 +310,7 @@ impl Guest {
 
     fn say(
         &self,
+        held: &Held,
         caller: Caller,
         bytes: &mut [u8; MAX_LINE],
         write: impl FnOnce(&mut Line<'_>, Style, &Envelope<'_>) -> fmt::Result,
@@ -308,7 +319,7 @@ impl Guest {
         let mut text = Line::new(bytes);
         // A `Line` takes whatever is written.
         let _ = self.with_envelope(caller, 0, 0, |envelope| write(&mut text, style, envelope));
-        self.standard_error.write(text.as_bytes());
+        self.standard_error.write(held, text.as_bytes());
     }
 }
 

@@ -10,6 +10,13 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 /// Every byte of the type may be zero at once, and the type has no destructor that matters.
 pub unsafe trait Zeroed {}
 
+/// Types whose bytes are the whole value.
+///
+/// # Safety
+/// A value owns nothing outside its own bytes and has no address in itself: a copy of the bytes is a
+/// second value of its own.
+pub unsafe trait SelfContained {}
+
 /// A mapping of its own that holds one `T`, unmapped when dropped.
 pub struct Mapped<T>(NonNull<T>);
 
@@ -21,17 +28,19 @@ impl<T: Zeroed> Mapped<T> {
     }
 }
 
-impl<T> Mapped<T> {
-    /// Maps a copy of `value`, bit by bit and past the stack, which may be too small for it.
+impl<T: SelfContained> Mapped<T> {
+    /// Maps a copy of `value`, byte by byte and past the stack, which may be too small for it.
     #[must_use]
-    pub fn copy_of(value: &'static T) -> Option<Self> {
+    pub fn copy_of(value: &T) -> Option<Self> {
         let place = map()?;
-        // SAFETY: the mapping is new and large enough; `value` is a constant that is never
-        // dropped, so that the copy is the only owner of whatever it holds.
+        // SAFETY: the mapping is new, aligned to a page and large enough, and the bytes are a value
+        // of their own (`SelfContained`).
         unsafe { ptr::copy_nonoverlapping(value, place.as_ptr(), 1) };
         Some(Self(place))
     }
+}
 
+impl<T> Mapped<T> {
     /// The value, for as long as the process lives.
     #[must_use]
     pub fn leak(self) -> &'static T {

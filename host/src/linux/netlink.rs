@@ -8,7 +8,7 @@ use rustix::net::{
     socket_with,
 };
 
-use super::files::High;
+use super::descriptor::Descriptor;
 use super::limits::{self, Limits};
 
 /// `sizeof(struct nlmsghdr)` (include/uapi/linux/netlink.h).
@@ -143,7 +143,7 @@ struct Datagram {
 
 /// A netlink socket.
 pub(super) struct Channel {
-    socket: High,
+    socket: Descriptor,
     sequence: u32,
 }
 
@@ -153,7 +153,7 @@ impl Channel {
     pub(super) fn open(protocol: Option<Protocol>) -> Result<Self, Errno> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
-        Ok(Self { socket: High::take(socket)?, sequence: 0 })
+        Ok(Self { socket: Descriptor::high(socket)?, sequence: 0 })
     }
 
     /// Sends `request`, a message whose header is filled in here, and hands each message of the
@@ -191,7 +191,7 @@ impl Channel {
 }
 
 #[inline(never)]
-fn receive(socket: &High, buffer: &mut [u8]) -> Result<Datagram, Errno> {
+fn receive(socket: &Descriptor, buffer: &mut [u8]) -> Result<Datagram, Errno> {
     let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
     let (length, full_length, sender) = recvfrom(socket, buffer, flags)?;
     let sender = sender.and_then(|sender| SocketAddrNetlink::try_from(sender).ok());

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use rustix::net::sockopt;
 
 use super::clock::monotonic_ns;
+use super::descriptor::Descriptor;
 use super::files::{self, ShortPath};
 use super::hints;
 use super::limits::{Limits, why};
@@ -461,7 +462,7 @@ fn inode_at(pid: u32, fd: u32) -> Result<Option<u32>, Errno> {
 
 /// As [`inode_at`], by its name in `/proc/PID/fd`.
 #[inline(never)]
-fn read_link_in(directory: &files::High, name: &CStr) -> Result<Option<u32>, Errno> {
+fn read_link_in(directory: &Descriptor, name: &CStr) -> Result<Option<u32>, Errno> {
     let mut link = [0; 32];
     let length = rustix::fs::readlinkat_raw(directory, name, &mut link)?;
     Ok(inode_of(&link[..length]))

@@ -5,6 +5,7 @@ use bindshim_core::record::Identity;
 use bindshim_core::text::Text;
 use rustix::io::Errno;
 
+use super::descriptor::Descriptor;
 use super::files::{self, ShortPath};
 use super::script::{self, Script};
 use super::users;
@@ -76,7 +77,7 @@ impl Status {
 
     /// Line by line, in little memory. The longest line of interest has 32 bytes; the rest of a
     /// longer one is skipped.
-    fn read_from(file: &files::High) -> Result<Self, Errno> {
+    fn read_from(file: &Descriptor) -> Result<Self, Errno> {
         let mut status = Self::default();
         let (mut line, mut length) = ([0; 32], 0);
         let mut piece = [0; 256];

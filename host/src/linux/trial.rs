@@ -9,7 +9,7 @@ use bindshim_core::facts::{Fact, Why};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
 
-use super::files::High;
+use super::descriptor::Descriptor;
 use super::limits::why;
 
 /// Whether the same bind succeeds with SO_REUSEADDR set. The trial socket never listens and is
@@ -35,7 +35,7 @@ fn try_with_reuseaddr(attempt: &Attempt, address: &Address, device: u32) -> Resu
         _ => ipproto::TCP,
     };
     let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(protocol))?;
-    let socket = High::take(socket)?;
+    let socket = Descriptor::high(socket)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
     if let Some(v6only) = attempt.socket.v6only {
         sockopt::set_ipv6_v6only(&socket, v6only)?;
@@ -72,7 +72,7 @@ pub(super) fn device(socket: BorrowedFd<'_>) -> u32 {
     if result.is_ok() { index.cast_unsigned() } else { 0 }
 }
 
-fn set_device(socket: &High, device: u32) -> Result<(), Errno> {
+fn set_device(socket: &Descriptor, device: u32) -> Result<(), Errno> {
     use std::os::fd::AsFd;
     let index = device.cast_signed();
     keeping_errno(|| {
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn devices_are_set_and_told() {
-        let socket = High::take(
+        let socket = Descriptor::high(
             socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .unwrap(),
         )

@@ -7,8 +7,8 @@ use std::os::fd::BorrowedFd;
 use rustix::io::{Errno, Result, write, writev};
 use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 
-use super::call::{Signals, block, pending, restore, size_limit, take};
-use super::descriptor::Kind;
+use super::file::Kind;
+use crate::linux::signals::Held;
 
 /// Whether the last line was written in part only, so that the next must begin with a newline:
 /// then a reader loses that one line and no other.
@@ -45,13 +45,16 @@ impl Torn {
 /// says how many bytes went out, that newline among them. No signal reaches the program.
 ///
 /// It waits only where the open file does: descriptors of ours are non-blocking.
-pub(super) fn append(fd: BorrowedFd<'_>, kind: Kind, torn: bool, line: &[u8]) -> Result<usize> {
+pub(super) fn append(
+    held: &Held,
+    fd: BorrowedFd<'_>,
+    kind: Kind,
+    torn: bool,
+    line: &[u8],
+) -> Result<usize> {
     match kind {
         Kind::Socket => to_socket(fd, torn, line),
-        // The program may lower the limit at any time, and beyond it a write ends the program
-        // (setrlimit(2), `RLIMIT_FSIZE`). Looking costs less than half of what blocking signals does.
-        Kind::Regular if size_limit() == Some(u64::MAX) => uninterrupted(|| plain(fd, torn, line)),
-        _ => unsignalled(|| plain(fd, torn, line)),
+        _ => held.write(|| uninterrupted(|| plain(fd, torn, line))),
     }
 }
 
@@ -83,82 +86,9 @@ pub(super) fn uninterrupted(mut call: impl FnMut() -> Result<usize>) -> Result<u
     Err(Errno::INTR)
 }
 
-const PIPE: Signals = Signals::of(&[libc::SIGPIPE]);
-const XFSZ: Signals = Signals::of(&[libc::SIGXFSZ]);
-const RAISED_BY_WRITES: Signals = Signals::of(&[libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU]);
-
-/// Makes a write whose own signals the program never sees.
-///
-/// A write raises SIGPIPE (no reader) and SIGXFSZ (beyond `RLIMIT_FSIZE`) for the calling thread,
-/// so blocking them in this thread and taking back what came of it is enough (signal(7)). A
-/// blocked SIGTTOU is not raised at all, and the write goes through (termios(3), `TOSTOP`).
-pub(super) fn unsignalled(call: impl FnMut() -> Result<usize>) -> Result<usize> {
-    let before = block(RAISED_BY_WRITES).ok_or(Errno::PERM)?;
-    // What is pending now was not raised by us and stays. It can be only where the program itself
-    // has the signal blocked.
-    let waiting = if before.overlap(RAISED_BY_WRITES) { pending() } else { Signals::NONE };
-    let answer = uninterrupted(call);
-    let raised = match answer {
-        Err(Errno::PIPE) => PIPE,
-        Err(Errno::FBIG) => XFSZ,
-        _ => Signals::NONE,
-    };
-    if raised != Signals::NONE && !waiting.overlap(raised) {
-        take(raised);
-    }
-    restore(before);
-    answer
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::fd::AsFd;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use crate::linux::log::tests::in_child;
-
-    static CAUGHT: AtomicUsize = AtomicUsize::new(0);
-
-    extern "C" fn count(_: i32) {
-        CAUGHT.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn pending_and_blocked(signal: Signals) -> (bool, bool) {
-        (pending().overlap(signal), block(Signals::NONE).unwrap().overlap(signal))
-    }
-
-    fn pipe_without_reader() -> std::io::PipeWriter {
-        std::io::pipe().unwrap().1
-    }
-
-    #[test]
-    fn a_broken_pipe_raises_nothing() {
-        in_child(|| {
-            // SAFETY: the default action ends this child, were the signal to arrive.
-            unsafe { libc::signal(libc::SIGPIPE, libc::SIG_DFL) };
-            let pipe = pipe_without_reader();
-            assert_eq!(append(pipe.as_fd(), Kind::Pipe, false, b"x\n"), Err(Errno::PIPE));
-            assert_eq!(pending_and_blocked(PIPE), (false, false));
-        });
-    }
-
-    #[test]
-    fn a_signal_that_was_pending_stays() {
-        in_child(|| {
-            // SAFETY: a handler that only counts; SIGPIPE blocked and raised for this thread.
-            unsafe {
-                libc::signal(libc::SIGPIPE, count as *const () as libc::sighandler_t);
-                let before = block(PIPE).unwrap();
-                libc::raise(libc::SIGPIPE);
-                let pipe = pipe_without_reader();
-                assert_eq!(append(pipe.as_fd(), Kind::Pipe, false, b"x\n"), Err(Errno::PIPE));
-                assert_eq!(pending_and_blocked(PIPE), (true, true));
-                restore(before);
-            }
-            assert_eq!(CAUGHT.load(Ordering::Relaxed), 1);
-        });
-    }
 
     #[test]
     fn a_torn_line_is_ended_by_the_next() {

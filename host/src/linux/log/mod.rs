@@ -6,11 +6,10 @@
 //! to. What cannot be written is lost, and the caller counts it.
 
 mod append;
-mod call;
-mod descriptor;
+mod file;
 mod standard_error;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
@@ -25,9 +24,12 @@ use rustix::net::{
 };
 
 use append::{Torn, append, uninterrupted};
-use descriptor::{Descriptor, Identity, Kind, is_marked, is_terminal};
+use file::{Identity, Kind, is_marked, is_terminal, mark};
 
 pub use standard_error::StandardError;
+
+use super::descriptor::Descriptor;
+use super::signals::Held;
 
 /// How long the name of the log file is trusted to lead to the file that is open.
 const TRUST_NS: u64 = 1_000_000_000;
@@ -35,7 +37,7 @@ const TRUST_NS: u64 = 1_000_000_000;
 /// Where the lines of one process go.
 ///
 /// Made to be shared by all threads and inherited by forked children: it consists of atomics and of
-/// a place that is written once. All zero bytes are a valid value, the same as [`Log::new`].
+/// a place that is written once.
 ///
 /// The descriptor has a high number and a marker. A program that closes descriptors which it does
 /// not know, and perhaps gets our number for a file of its own, is noticed before each line; the
@@ -63,6 +65,8 @@ const SET: u8 = 2;
 /// What the lines go to, told once.
 struct Place {
     way: Way,
+    /// The root directory of the process when it was told: a path means another file in another.
+    root: Option<Identity>,
     /// Ends with a NUL. Kept here, because a reopening has no room for it on the stack. Empty where
     /// no file can have that name.
     path: [u8; PathBytes::CAPACITY_WITH_NUL],
@@ -134,6 +138,7 @@ impl Log {
             stage: AtomicU8::new(UNSET),
             place: UnsafeCell::new(Place {
                 way: Way::Nowhere,
+                root: None,
                 path: [0; PathBytes::CAPACITY_WITH_NUL],
             }),
             opened: AtomicU64::new(0),
@@ -166,12 +171,18 @@ impl Log {
     /// `now_ns` is `CLOCK_MONOTONIC`: about once a second a line has its file's path looked at. A
     /// file that was deleted is made anew, one that was moved away is left as soon as another has
     /// its name; until then the lines follow the moved file.
-    pub fn write(&self, standard_error: &StandardError, line: &[u8], now_ns: u64) -> bool {
+    pub fn write(
+        &self,
+        held: &Held,
+        standard_error: &StandardError,
+        line: &[u8],
+        now_ns: u64,
+    ) -> bool {
         let Some(place) = self.place() else { return false };
         match place.way {
             Way::Nowhere => true,
-            Way::StandardError => standard_error.write(line),
-            Way::File => self.to_file(place, line, now_ns),
+            Way::StandardError => standard_error.write(held, line),
+            Way::File => self.to_file(held, place, line, now_ns),
             Way::Socket => self.to_socket(place, line),
         }
     }
@@ -184,13 +195,13 @@ impl Log {
         Some(unsafe { &*self.place.get() })
     }
 
-    fn to_file(&self, place: &Place, line: &[u8], now_ns: u64) -> bool {
+    fn to_file(&self, held: &Held, place: &Place, line: &[u8], now_ns: u64) -> bool {
         let Some(opened) = self.current(place) else { return false };
         let due = opened.kind == Kind::Regular && self.is_due(now_ns);
-        if due && !self.follow(place.path(), &opened) {
+        if due && !self.follow(place, &opened) {
             return false;
         }
-        self.torn.settle(line, |torn| append(opened.as_fd(), opened.kind, torn, line))
+        self.torn.settle(line, |torn| append(held, opened.as_fd(), opened.kind, torn, line))
     }
 
     fn to_socket(&self, place: &Place, line: &[u8]) -> bool {
@@ -250,17 +261,21 @@ impl Log {
     /// somebody can read.
     #[cold]
     #[inline(never)]
-    fn follow(&self, path: &CStr, opened: &Opened) -> bool {
+    fn follow(&self, place: &Place, opened: &Opened) -> bool {
+        let path = place.path();
         let Some(held) = Identity::of(opened.as_fd()) else { return true };
         match Identity::at(path) {
             Some(named) if named.same_file(&held) => return true,
-            // Moved away, or hidden by a chroot.
+            // Moved away, with nothing in its place yet.
             None if held.links > 0 => return true,
             _ => {}
         }
+        if !place.root_is_the_same() {
+            return true;
+        }
         let followed = open_file(path).is_some_and(|(fresh, kind)| {
             kind == Kind::Regular
-                && fresh.mark()
+                && mark(&fresh)
                 && is_marked(opened.fd)
                 && fresh.replace(opened.fd)
         });
@@ -286,8 +301,19 @@ impl Place {
             LogTarget::Socket(path) => (Way::Socket, path),
         };
         self.way = way;
+        if way == Way::File {
+            self.root = Identity::at(c"/");
+        }
         if !path.contains(&0) {
             self.path[..path.len()].copy_from_slice(path);
+        }
+    }
+
+    /// Whether no chroot(2) came in between.
+    fn root_is_the_same(&self) -> bool {
+        match (&self.root, Identity::at(c"/")) {
+            (Some(then), Some(now)) => then.same_file(&now),
+            _ => true,
         }
     }
 
@@ -302,16 +328,13 @@ impl Place {
             Way::Socket => (self.open_socket()?, Kind::Socket),
             Way::Nowhere | Way::StandardError => return None,
         };
-        if !descriptor.mark() {
-            return None;
-        }
-        Some((descriptor.moved_high()?, kind))
+        mark(&descriptor).then_some((descriptor, kind))
     }
 
     fn open_socket(&self) -> Option<Descriptor> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).ok()?;
-        let socket = Descriptor::from(socket);
+        let socket = Descriptor::high(socket).ok()?;
         // Without a receiver the first line tries again.
         let _ = self.connect(socket.as_fd());
         Some(socket)
@@ -326,7 +349,7 @@ impl Place {
 /// Opens the file at `path`, made where there is none, and says what it is; a directory or a block
 /// device is no log.
 fn open_file(path: &CStr) -> Option<(Descriptor, Kind)> {
-    let file = Descriptor::append(path, OFlags::CREATE)?;
+    let file = file::append(path, OFlags::CREATE)?;
     let kind = match Identity::of(file.as_fd())?.kind? {
         Kind::Device if is_terminal(file.as_fd()) => Kind::Terminal,
         kind => kind,

@@ -9,8 +9,10 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, ReadWriteFlags, Result, pwritev2, write};
 use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
-use super::append::{Torn, append, unsignalled};
-use super::descriptor::{Descriptor, Identity, Kind, is_terminal};
+use super::append::{Torn, append};
+use super::file::{Identity, Kind, is_terminal};
+use crate::linux::descriptor::Descriptor;
+use crate::linux::signals::Held;
 
 /// The most bytes that one write to a pipe keeps together (pipe(7), `PIPE_BUF`), and the most that
 /// a pipe which is ready takes at once.
@@ -81,17 +83,17 @@ impl StandardError {
     ///
     /// It does not wait for a reader and no signal comes of it. Where a pipe or a terminal is full
     /// the bytes are lost. After a part was written, the next bytes begin with a newline.
-    pub fn write(&self, bytes: &[u8]) -> bool {
+    pub fn write(&self, held: &Held, bytes: &[u8]) -> bool {
         let Some(kind) = self.kind().filter(|_| bytes.len() <= PIPE_BUF && self.is_intact()) else {
             return false;
         };
         let fd = descriptor_2();
         self.torn.settle(bytes, |torn| match kind {
-            Kind::Regular | Kind::Socket => append(fd, kind, torn, bytes),
+            Kind::Regular | Kind::Socket => append(held, fd, kind, torn, bytes),
             _ if !is_ready(fd) => Err(Errno::AGAIN),
-            Kind::Device => append(fd, kind, torn, bytes),
-            Kind::Pipe => unsignalled(|| to_pipe(fd, bytes)),
-            Kind::Terminal => to_terminal(fd, torn, bytes),
+            Kind::Device => append(held, fd, kind, torn, bytes),
+            Kind::Pipe => held.write(|| to_pipe(fd, bytes)),
+            Kind::Terminal => to_terminal(held, fd, torn, bytes),
         })
     }
 
@@ -143,11 +145,12 @@ fn to_pipe(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
 /// So the terminal is opened for a moment, non-blocking; where that is not allowed (its owner is
 /// another user, there is no `/proc`) it gets pieces that fit, between which other writers' text
 /// may come.
-fn to_terminal(fd: BorrowedFd<'_>, torn: bool, bytes: &[u8]) -> Result<usize> {
+fn to_terminal(held: &Held, fd: BorrowedFd<'_>, torn: bool, bytes: &[u8]) -> Result<usize> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    match openat(CWD, c"/proc/self/fd/2", flags, Mode::empty()).map(Descriptor::from) {
-        Ok(own) => append(own.as_fd(), Kind::Terminal, torn, bytes),
-        Err(_) => unsignalled(|| in_pieces(fd, torn, bytes)),
+    let own = openat(CWD, c"/proc/self/fd/2", flags, Mode::empty()).and_then(Descriptor::high);
+    match own {
+        Ok(own) => append(held, own.as_fd(), Kind::Terminal, torn, bytes),
+        Err(_) => held.write(|| in_pieces(fd, torn, bytes)),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Files, FIFOs and devices as the log.
 
 use super::*;
+use crate::linux::signals::Held;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 
@@ -158,7 +159,7 @@ fn a_moved_or_deleted_file_is_left_for_the_one_that_has_its_name() {
     let (path, moved) = (directory.file("log"), directory.file("log.1"));
     let log = log_to(&path);
     let tell = |second: u64, line: &str| {
-        log.write(&StandardError::new(), line.as_bytes(), second * 1_000_000_000)
+        log.write(&Held::all(), &StandardError::new(), line.as_bytes(), second * 1_000_000_000)
     };
     assert!(tell(10, "first\n"));
     let number = log.number();
@@ -182,7 +183,7 @@ fn a_deleted_file_that_cannot_be_made_anew_takes_no_line() {
     let log = log_to(&directory.file("below/log"));
     assert!(log.tell("first\n"));
     fs::remove_dir_all(directory.file("below")).unwrap();
-    assert!(!log.write(&StandardError::new(), b"lost\n", 2 * NOW));
+    assert!(!log.write(&Held::all(), &StandardError::new(), b"lost\n", 2 * NOW));
 }
 
 #[test]

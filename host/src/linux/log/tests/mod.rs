@@ -17,9 +17,10 @@ use bindshim_core::options::{LogTarget, PathBytes};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Log, Opened, StandardError};
+use crate::linux::signals::Held;
 
 /// Runs `body` in a forked child, which ends after 30 s at the latest, and fails if it fails.
-pub(super) fn in_child(body: impl FnOnce()) {
+pub(in crate::linux) fn in_child(body: impl FnOnce()) {
     let (mut reader, writer) = std::io::pipe().unwrap();
     // SAFETY: the child runs `body` and ends by `_exit`; the C library's and Rust's allocators
     // work after fork.
@@ -89,7 +90,7 @@ const NOW: u64 = 5_000_000_000;
 
 impl Log {
     fn tell(&self, line: &str) -> bool {
-        self.write(&StandardError::new(), line.as_bytes(), NOW)
+        self.write(&Held::all(), &StandardError::new(), line.as_bytes(), NOW)
     }
 
     fn number(&self) -> Option<RawFd> {

@@ -107,11 +107,15 @@ fn a_log_that_is_open_survives_chroot() {
     let directory = Directory::new();
     in_child(|| {
         let log = log_to(&directory.file("log"));
-        fs::create_dir(directory.file("root")).unwrap();
+        // A file of the same name is there, and is another one.
+        let inside = directory.file("root").join(directory.0.strip_prefix("/").unwrap());
+        fs::create_dir_all(&inside).unwrap();
+        fs::write(inside.join("log"), "not ours\n").unwrap();
         if std::os::unix::fs::chroot(directory.file("root")).is_err() {
             return;
         }
         assert!(log.tell("x\n"));
+        assert_eq!(fs::read_to_string(directory.file("log")).unwrap(), "not ours\n");
     });
     let log = directory.file("log");
     assert!(fs::read_to_string(log).is_ok_and(|text| text.is_empty() || text == "x\n"));

@@ -1,6 +1,7 @@
 //! Standard error: written to while it is the file that it was, and never waited for.
 
 use super::*;
+use crate::linux::signals::Held;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
@@ -47,7 +48,7 @@ fn long_line() -> String {
 /// Writes lines until one is lost; says how many were not.
 fn fill(standard_error: &StandardError) -> usize {
     let line = long_line();
-    (0..1_000_000).take_while(|_| standard_error.write(line.as_bytes())).count()
+    (0..1_000_000).take_while(|_| standard_error.write(&Held::all(), line.as_bytes())).count()
 }
 
 #[test]
@@ -60,14 +61,14 @@ fn a_log_on_standard_error_ends_with_it() {
         let standard_error = remembered();
         let log = Log::new();
         log.open(&LogTarget::Stderr);
-        assert!(log.write(&standard_error, b"one\n", NOW));
+        assert!(log.write(&Held::all(), &standard_error, b"one\n", NOW));
         assert_eq!(log.number(), None, "it is not duplicated");
         become_descriptor_2(&second);
-        assert!(!log.write(&standard_error, b"two\n", NOW));
+        assert!(!log.write(&Held::all(), &standard_error, b"two\n", NOW));
         close_descriptor_2();
-        assert!(!log.write(&standard_error, b"three\n", NOW));
+        assert!(!log.write(&Held::all(), &standard_error, b"three\n", NOW));
         become_descriptor_2(&first);
-        assert!(log.write(&standard_error, b"four\n", NOW));
+        assert!(log.write(&Held::all(), &standard_error, b"four\n", NOW));
         assert!(!standard_error.is_terminal());
         assert_eq!(fs::read_to_string(directory.file("first")).unwrap(), "one\nfour\n");
         assert_eq!(fs::read_to_string(directory.file("second")).unwrap(), "");
@@ -82,7 +83,7 @@ fn closed_at_the_start_it_stays_closed() {
         let standard_error = remembered();
         let file = fs::File::create(directory.file("file")).unwrap();
         become_descriptor_2(&file);
-        assert!(!standard_error.write(b"x\n"));
+        assert!(!standard_error.write(&Held::all(), b"x\n"));
         assert_eq!(fs::read(directory.file("file")).unwrap(), b"");
     });
 }
@@ -99,9 +100,9 @@ fn a_pipe_that_nobody_reads_holds_nobody_up() {
         assert!((50..1000).contains(&told), "{told}");
         let mut text = vec![0; told * LONG];
         reader.read_exact(&mut text).unwrap();
-        assert!(standard_error.write(b"room again\n"));
+        assert!(standard_error.write(&Held::all(), b"room again\n"));
         drop(reader);
-        assert!(!standard_error.write(b"nobody\n"));
+        assert!(!standard_error.write(&Held::all(), b"nobody\n"));
     });
 }
 
@@ -180,7 +181,7 @@ fn a_background_program_is_not_stopped() {
             let pid = libc::fork();
             if pid == 0 {
                 libc::setpgid(0, 0);
-                libc::_exit(i32::from(!remembered().write(b"from the background\n")));
+                libc::_exit(i32::from(!remembered().write(&Held::all(), b"from the background\n")));
             }
             let mut status = 0;
             assert_eq!(libc::waitpid(pid, &raw mut status, libc::WUNTRACED), pid);
@@ -198,11 +199,11 @@ fn a_file_at_its_limit_ends_nobody() {
         become_descriptor_2(&fs::File::create(directory.file("file")).unwrap());
         let standard_error = remembered();
         limit(Resource::Fsize, 1000);
-        assert!(standard_error.write(long_line().as_bytes()));
-        assert!(!standard_error.write(long_line().as_bytes()));
-        assert!(!standard_error.write(long_line().as_bytes()));
+        assert!(standard_error.write(&Held::all(), long_line().as_bytes()));
+        assert!(!standard_error.write(&Held::all(), long_line().as_bytes()));
+        assert!(!standard_error.write(&Held::all(), long_line().as_bytes()));
         unlimit(Resource::Fsize);
-        assert!(standard_error.write(b"whole\n"));
+        assert!(standard_error.write(&Held::all(), b"whole\n"));
         let text = fs::read_to_string(directory.file("file")).unwrap();
         assert!(text.ends_with("x\nwhole\n"));
     });
@@ -219,7 +220,7 @@ fn a_socket_is_never_waited_for() {
         let told = fill(&standard_error);
         assert!((5..100_000).contains(&told), "{told}");
         drop(ours);
-        assert!(!standard_error.write(b"nobody\n"));
+        assert!(!standard_error.write(&Held::all(), b"nobody\n"));
     });
 }
 
@@ -229,12 +230,12 @@ fn devices_and_what_is_too_long() {
         let open = |path| fs::OpenOptions::new().write(true).open(path).unwrap();
         become_descriptor_2(&open("/dev/null"));
         let standard_error = remembered();
-        assert!(standard_error.write(&[b'x'; 4096]));
-        assert!(!standard_error.write(&[b'x'; 4097]));
+        assert!(standard_error.write(&Held::all(), &[b'x'; 4096]));
+        assert!(!standard_error.write(&Held::all(), &[b'x'; 4097]));
         assert!(!standard_error.is_terminal());
         become_descriptor_2(&open("/dev/full"));
-        assert!(!remembered().write(b"x\n"));
+        assert!(!remembered().write(&Held::all(), b"x\n"));
         become_descriptor_2(&fs::File::open("/").unwrap());
-        assert!(!remembered().write(b"x\n"));
+        assert!(!remembered().write(&Held::all(), b"x\n"));
     });
 }

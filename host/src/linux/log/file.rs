@@ -1,0 +1,146 @@
+//! The file behind a descriptor of the log: what it is, and whether it is still ours.
+
+use core::ffi::{CStr, c_int, c_long};
+use std::os::fd::{BorrowedFd, RawFd};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
+
+use crate::linux::descriptor::Descriptor;
+use crate::linux::system::{set_signal, signal_of};
+
+/// What a descriptor leads to, as far as writing to it differs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub(crate) enum Kind {
+    Regular = 1,
+    /// A pipe, with or without a name.
+    Pipe = 2,
+    Socket = 3,
+    Terminal = 4,
+    /// Any other character device.
+    Device = 5,
+}
+
+impl Kind {
+    /// The kind that `kind as u8` came from.
+    pub(crate) fn from_u8(byte: u8) -> Option<Self> {
+        [Self::Regular, Self::Pipe, Self::Socket, Self::Terminal, Self::Device]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// A file's identity and kind (stat(3type)).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity {
+    pub(crate) device: u64,
+    pub(crate) inode: u64,
+    /// How many names it has: 0 where it was deleted.
+    pub(crate) links: u64,
+    /// `None` for a directory, a block device or what has no type.
+    pub(crate) kind: Option<Kind>,
+}
+
+impl Identity {
+    /// The file behind a descriptor; a terminal is told from other devices by [`is_terminal`].
+    // Not inlined, here and below: a `struct stat` is 144 bytes of somebody's small stack.
+    #[inline(never)]
+    pub(crate) fn of(fd: BorrowedFd<'_>) -> Option<Self> {
+        fstat(fd).ok().map(|stat| Self::from_stat(&stat))
+    }
+
+    /// The file that has the name `path` now.
+    #[inline(never)]
+    pub(crate) fn at(path: &CStr) -> Option<Self> {
+        rustix::fs::stat(path).ok().map(|stat| Self::from_stat(&stat))
+    }
+
+    #[allow(clippy::useless_conversion, reason = "the fields are 32 bits wide on some machines")]
+    fn from_stat(stat: &Stat) -> Self {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Some(Kind::Regular),
+            FileType::Fifo => Some(Kind::Pipe),
+            FileType::Socket => Some(Kind::Socket),
+            FileType::CharacterDevice => Some(Kind::Device),
+            _ => None,
+        };
+        Self {
+            device: stat.st_dev.into(),
+            inode: stat.st_ino.into(),
+            links: stat.st_nlink.into(),
+            kind,
+        }
+    }
+
+    /// Whether both are one file.
+    pub(crate) fn same_file(&self, other: &Self) -> bool {
+        self.device == other.device && self.inode == other.inode
+    }
+}
+
+/// Whether a descriptor leads to a terminal (ioctl_tty(2), `TCGETS`).
+pub(crate) fn is_terminal(fd: BorrowedFd<'_>) -> bool {
+    type GetAttributes = rustix::ioctl::Getter<{ libc::TCGETS as _ }, libc::termios>;
+    // SAFETY: TCGETS writes the kernel's `struct termios`, which is no longer than libc's, and
+    // every byte of libc's is an integer; a device that takes the number for something else would
+    // be one that breaks every isatty(3).
+    unsafe { rustix::ioctl::ioctl(fd, GetAttributes::new()).is_ok() }
+}
+
+/// Opens a file for appending, without waiting for anybody (open(2)).
+///
+/// `O_NONBLOCK`: a FIFO without a reader fails (`ENXIO`), a full one does not hold us up.
+/// `O_NOCTTY`: no terminal becomes the program's controlling terminal.
+pub(crate) fn append(path: &CStr, create: OFlags) -> Option<Descriptor> {
+    let flags = OFlags::WRONLY
+        | OFlags::APPEND
+        | OFlags::CLOEXEC
+        | OFlags::NOCTTY
+        | OFlags::NONBLOCK
+        | create;
+    Descriptor::high(openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).ok()?).ok()
+}
+
+/// A signal that no program asks for by F_SETSIG: both C libraries keep 33 to themselves
+/// (signal(7), nptl(7)), so no handler for it can be set. Nothing is ever sent: that would need
+/// `O_ASYNC` and an owner.
+const MARKER: c_int = 33;
+
+/// Marks the open file as ours (see [`is_marked`]); says whether it could.
+pub(crate) fn mark(file: &Descriptor) -> bool {
+    set_signal(file.number(), MARKER)
+}
+
+/// Whether the number still leads to an open file that was [marked](mark).
+///
+/// The mark is on the open file description: it is shared by a forked child, it is gone when the
+/// program closed the descriptor or reused its number, and it costs a fifth of an fstat(2).
+pub(crate) fn is_marked(fd: RawFd) -> bool {
+    signal_of(fd) == c_long::from(MARKER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::{AsFd, AsRawFd};
+
+    #[test]
+    fn the_marker_is_on_the_open_file() {
+        let file = append(c"/dev/null", OFlags::empty()).unwrap();
+        assert!(!is_marked(file.number()));
+        assert!(mark(&file));
+        assert!(is_marked(file.number()));
+        let other = std::fs::File::open("/dev/null").unwrap();
+        assert!(!is_marked(other.as_raw_fd()));
+        assert!(!is_marked(-1));
+    }
+
+    #[test]
+    fn kinds_survive_a_byte() {
+        assert_eq!(Kind::from_u8(Kind::Terminal as u8), Some(Kind::Terminal));
+        assert_eq!(Kind::from_u8(0), None);
+        let null = append(c"/dev/null", OFlags::empty()).unwrap();
+        assert_eq!(Identity::of(null.as_fd()).unwrap().kind, Some(Kind::Device));
+        assert!(!is_terminal(null.as_fd()));
+    }
+}

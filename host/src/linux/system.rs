@@ -1,0 +1,78 @@
+//! The few system calls that rustix has no public function for, or one that counts on success: a
+//! seccomp filter may refuse any call.
+
+use core::ffi::{c_int, c_long};
+use std::os::fd::RawFd;
+
+/// F_SETSIG and F_GETSIG of fcntl(2) (include/uapi/asm-generic/fcntl.h), which `libc` lacks.
+const F_SETSIG: c_int = 10;
+const F_GETSIG: c_int = 11;
+
+/// Sets the signal that an open file would send with `O_ASYNC`; says whether it could.
+pub(super) fn set_signal(fd: RawFd, signal: c_int) -> bool {
+    let arguments = [c_long::from(fd), c_long::from(F_SETSIG), c_long::from(signal), 0];
+    // SAFETY: touches no memory of ours.
+    unsafe { call(libc::SYS_fcntl, arguments) == 0 }
+}
+
+/// The signal of [`set_signal`], 0 where none was set, -1 where the number is not open.
+pub(super) fn signal_of(fd: RawFd) -> c_long {
+    // SAFETY: touches no memory of ours.
+    unsafe { call(libc::SYS_fcntl, [c_long::from(fd), c_long::from(F_GETSIG), 0, 0]) }
+}
+
+/// One more than the highest descriptor that this process may get, `u64::MAX` for any
+/// (prlimit(2), `RLIMIT_NOFILE`); `None` where that is not told.
+pub(super) fn number_limit() -> Option<u64> {
+    let mut limits = [0_u64; 2];
+    let resource = c_long::from(libc::RLIMIT_NOFILE);
+    // SAFETY: the call writes two 64-bit numbers, the soft limit first, to `limits`, which lives
+    // through it.
+    let answer =
+        unsafe { call(libc::SYS_prlimit64, [0, resource, 0, (&raw mut limits) as c_long]) };
+    (answer == 0).then_some(limits[0])
+}
+
+/// Closes a number, which may be closed already (close(2)).
+pub(super) fn close(fd: RawFd) {
+    // SAFETY: touches no memory of ours; whose number it is, the caller knows.
+    unsafe { call(libc::SYS_close, [c_long::from(fd), 0, 0, 0]) };
+}
+
+/// Makes a system call and leaves `errno` as it was; -1 is a failure.
+///
+/// # Safety
+///
+/// As the call itself.
+pub(super) unsafe fn call(number: c_long, [a, b, c, d]: [c_long; 4]) -> c_long {
+    // SAFETY: the caller vouches for the call. `errno` is this thread's own, at an address that
+    // stays for the thread's life.
+    unsafe {
+        let errno = libc::__errno_location();
+        let before = *errno;
+        let answer = libc::syscall(number, a, b, c, d);
+        *errno = before;
+        answer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errno_is_left_alone() {
+        // SAFETY: this thread's own `errno`.
+        unsafe { *libc::__errno_location() = 4321 };
+        assert_eq!(signal_of(-1), -1);
+        assert!(!set_signal(-1, 33));
+        // SAFETY: as above.
+        assert_eq!(unsafe { *libc::__errno_location() }, 4321);
+    }
+
+    #[test]
+    fn the_limit_is_that_of_the_library() {
+        let expected = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        assert_eq!(number_limit(), Some(expected.unwrap_or(u64::MAX)));
+    }
+}
