@@ -110,7 +110,7 @@ named!(Family: Inet = "inet", Inet6 = "inet6", Unix = "unix");
 named!(SocketType: Stream = "stream", Datagram = "dgram", SeqPacket = "seqpkt", Raw = "raw");
 named!(Protocol: Tcp = "tcp", Udp = "udp", Mptcp = "mptcp");
 
-/// What the kernel says of the program's socket; `None` is what it did not say.
+/// What the kernel says of the program's socket; `null` is what it did not say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Socket {
@@ -129,7 +129,7 @@ pub struct Socket {
     pub reuseaddr: Option<bool>,
     /// `SO_REUSEPORT`.
     pub reuseport: Option<bool>,
-    /// `IPV6_V6ONLY`; `None` where the socket is not an IPv6 one.
+    /// `IPV6_V6ONLY`; `null` where the socket is not an IPv6 one.
     pub v6only: Option<bool>,
 }
 

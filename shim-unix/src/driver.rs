@@ -226,18 +226,19 @@ impl Driver {
 
     #[inline(never)]
     fn bound_elsewhere(&mut self) -> Fact<bool> {
-        let pid = self.caller().pid;
+        let caller = self.caller();
         match Mapped::<Scratch>::new() {
-            Some(mut scratch) => facts::port_is_bound_elsewhere(&self.query(pid), &mut scratch),
+            Some(mut scratch) => facts::port_is_bound_elsewhere(&self.query(caller), &mut scratch),
             None => Fact::Unknown(Why::NoResources),
         }
     }
 
-    fn query(&self, pid: u32) -> Query<'_> {
+    fn query(&self, caller: Caller) -> Query<'_> {
+        let Caller { pid, tid, .. } = caller;
         let code = self.failure.unwrap_or(Code::linux(0));
         let budget_ns = self.guest.settings().budget_ns;
         let deadline_ns = clock::monotonic_ns().saturating_add(budget_ns);
-        Query { attempt: &self.attempt, code, pid, fd: self.fd, deadline_ns }
+        Query { attempt: &self.attempt, code, pid, tid, fd: self.fd, deadline_ns }
     }
 
     #[inline(never)]
@@ -247,14 +248,14 @@ impl Driver {
         }
         let began_ns = clock::monotonic_ns();
         self.describe(false);
-        let pid = self.caller().pid;
+        let caller = self.caller();
         self.findings = None;
         let (Some(mut findings), Some(mut scratch)) =
             (Mapped::copy_of(&NO_FINDINGS), Mapped::<Scratch>::new())
         else {
             return Answer::NoFacts;
         };
-        facts::gather(&self.query(pid), &mut scratch, &mut findings.facts);
+        facts::gather(&self.query(caller), &mut scratch, &mut findings.facts);
         let Findings { facts, diagnosis } = &mut **self.findings.insert(findings);
         let now_ns = clock::monotonic_ns();
         let took_ns = now_ns - began_ns;

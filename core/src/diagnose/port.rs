@@ -289,16 +289,31 @@ fn close_wait(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
 }
 
 fn lingering(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
-    found(diagnosis, Cause::LingeringConnection, Certainty::Probable);
+    let incoming = peer_is_a_client(case, socket);
+    let certainty = if incoming { Certainty::Probable } else { Certainty::Possible };
+    found(diagnosis, Cause::LingeringConnection, certainty);
     say!(diagnosis.summary, "nothing listens any more, but {} still has a connection", Who(socket));
     match &socket.remote {
         Some(remote) => say!(diagnosis.summary, " on {} with {remote}", socket.local),
         None => say!(diagnosis.summary, " on {}", socket.local),
     }
+    if !incoming {
+        say!(diagnosis.summary, "; or it made that one itself, from this port");
+    }
     diagnosis.reuseaddr_cures = option_would_cure(case, None);
     diagnosis.retry_cures = Some(false);
     stop(socket, "stop that process, or let its connection end", diagnosis);
     fix(diagnosis, reuseaddr_advice());
+}
+
+/// Clients get their ports from the kernel: a peer with such a port has connected to us, one with
+/// another may be a server that was connected to.
+fn peer_is_a_client(case: &Case<'_>, socket: &PortSocket) -> bool {
+    let port = socket.remote.as_ref().and_then(|remote| remote.port());
+    match (case.facts.ephemeral, port) {
+        (Fact::Known((first, last)), Some(port)) => (first..=last).contains(&port),
+        _ => false,
+    }
 }
 
 fn closing(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {

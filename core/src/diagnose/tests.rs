@@ -261,6 +261,16 @@ fn holders() -> Vec<Row> {
             )
         },
         Row {
+            certainty: "possible",
+            cures: (None, Some(false)),
+            command: Some("kill 4120"),
+            ..in_use(
+                &[PortSocket { remote: Some(v4("192.0.2.1:443")), ..connected(Established) }],
+                "lingering_connection",
+                "nothing listens any more, but python3.11 http.server (pid 4120, user alice) still has a connection on 0.0.0.0:8080 with 192.0.2.1:443; or it made that one itself, from this port",
+            )
+        },
+        Row {
             cures: (None, Some(false)),
             command: Some("kill 4120"),
             ..in_use(

@@ -41,6 +41,8 @@ pub struct Query<'a> {
     pub code: Code,
     /// The process that made it.
     pub pid: u32,
+    /// Its thread that made it: capabilities are a thread's own (capabilities(7)).
+    pub tid: u32,
     /// The descriptor in that process.
     pub fd: i32,
     /// When to stop, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -340,7 +342,7 @@ fn privilege(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
         facts.can_bind_privileged = Fact::Unknown(Why::NoProc);
         return;
     }
-    facts.can_bind_privileged = match Status::read(query.pid) {
+    facts.can_bind_privileged = match Status::read(query.tid) {
         Ok(Status { effective_capabilities: Some(set), .. }) => {
             Fact::Known(set & NET_BIND_SERVICE != 0)
         }

@@ -48,6 +48,7 @@ fn query(attempt: &Attempt, number: i32) -> Query<'_> {
         attempt,
         code: Code::linux(number),
         pid: std::process::id(),
+        tid: rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs(),
         fd: -1,
         deadline_ns: monotonic_ns() + 5_000_000_000,
     }
@@ -229,7 +230,8 @@ fn a_listener_of_another_process_is_found() {
     }
     // As the kernel's tables show it from another process.
     let attempt = attempt("0.0.0.0", port);
-    let of_keeper = Query { pid: keeper.0.id(), ..query(&attempt, code::EADDRINUSE) };
+    let of_keeper =
+        Query { pid: keeper.0.id(), tid: keeper.0.id(), ..query(&attempt, code::EADDRINUSE) };
     let facts = gathered(&of_keeper);
     assert!(only(&facts).owner.known().unwrap().is_own);
 }
@@ -437,7 +439,7 @@ fn a_bound_socket_tells_where() {
     let named = Address::Path(Text::from(path.to_str().unwrap()));
     assert_eq!(of(unix.as_raw_fd()), Fact::Known(Some(named)));
     std::fs::remove_file(path).unwrap();
-    let of_init = Query { pid: 1, ..query(&attempt, code::EINVAL) };
+    let of_init = Query { pid: 1, tid: 1, ..query(&attempt, code::EINVAL) };
     assert_eq!(gathered(&of_init).bound, Fact::Unknown(Why::NotSupported));
 }
 
