@@ -30,3 +30,13 @@ fn retry_gets_through_a_whole_time_wait() {
         assert!((55_000..=65_000).contains(&waited), "{record}");
     }
 }
+
+#[test]
+fn a_process_that_binds_for_minutes_does_not_grow() {
+    let room = Room::new();
+    let victim = room.run_victim("soak", &format!("{} 120", room.port())).recorded(&room);
+    let ended = victim.start().wait_at_most(Duration::from_secs(150));
+    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
+    assert_eq!(ended.stdout, "wrong 0 descriptors 0 mappings 0\n");
+    println!("{}", ended.stderr);
+}
