@@ -118,6 +118,7 @@ fn time_wait(expires_ms: u64) -> PortSocket {
         user: None,
         expires_ms: Some(expires_ms),
         owner: Fact::Unknown(Why::NotAsked),
+        sharing: None,
     }
 }
 
