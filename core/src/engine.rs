@@ -8,7 +8,8 @@ use arrayvec::ArrayVec;
 
 use crate::attempt::{Attempt, Outcome};
 use crate::cause::Cause;
-use crate::diagnose::diagnose;
+use crate::code::System;
+use crate::diagnose::{diagnose, warn};
 use crate::facts::{Fact, Facts};
 use crate::policy::{self, Policy};
 use crate::record::{Action, Diagnosis, Event};
@@ -25,7 +26,8 @@ pub enum Command {
     SetReuseaddr(bool),
     /// Make the real call: [`Answer::Returned`].
     Call,
-    /// Gather the facts about the failure: [`Answer::Facts`] or [`Answer::NoFacts`].
+    /// Gather the facts about the failure, or about a success that is looked at
+    /// ([`Engine::looking_at_successes`]): [`Answer::Facts`] or [`Answer::NoFacts`].
     Ask,
     /// Wait until this time of the monotonic clock (nanoseconds): [`Answer::Woke`].
     WaitUntil(u64),
@@ -73,7 +75,8 @@ pub enum Answer<'a> {
         /// The monotonic clock, nanoseconds.
         now_ns: u64,
     },
-    /// No facts can be gathered here (re-entered, no memory): the failure stays undiagnosed.
+    /// No facts can be gathered here (re-entered, no memory), or none are needed: the attempt stays
+    /// undiagnosed.
     NoFacts,
     /// The wait is over.
     Woke {
@@ -93,6 +96,7 @@ enum State {
     CheckingReuse,
     SettingReuse { checked: bool },
     Calling,
+    Examining,
     Diagnosing,
     Waiting,
     FinalDiagnosis,
@@ -115,8 +119,10 @@ struct Waiting {
 #[derive(Debug)]
 pub struct Engine {
     policy: Policy,
+    looks_at_successes: Option<System>,
     state: State,
     outcome: Outcome,
+    warning: bool,
     calls: u32,
     call_ns: u64,
     diagnosis_ns: Option<u64>,
@@ -131,8 +137,10 @@ impl Engine {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
+            looks_at_successes: None,
             state: State::Begin,
             outcome: Ok(()),
+            warning: false,
             calls: 0,
             call_ns: 0,
             diagnosis_ns: None,
@@ -140,6 +148,13 @@ impl Engine {
             waited_ns: 0,
             actions: ArrayVec::new_const(),
         }
+    }
+
+    /// Has a success at the first call looked at, too: whether it is dangerous or surprising by the
+    /// rules of `system`.
+    #[must_use]
+    pub fn looking_at_successes(self, system: System) -> Self {
+        Self { looks_at_successes: Some(system), ..self }
     }
 
     /// Takes the answer to the last command and gives the next one. An answer that the last
@@ -185,6 +200,13 @@ impl Engine {
                 self.diagnosed(diagnosis, now_ns)
             }
             (State::Diagnosing | State::FinalDiagnosis, Answer::NoFacts) => self.put_back(),
+            (State::Examining, Answer::Facts { attempt, facts, diagnosis, took_ns, .. }) => {
+                let system = self.looks_at_successes;
+                self.warning = system.is_some_and(|system| warn(attempt, system, facts, diagnosis));
+                self.diagnosis_ns = self.warning.then_some(took_ns);
+                self.tell()
+            }
+            (State::Examining, Answer::NoFacts) => self.tell(),
             (State::Waiting, Answer::Woke { now_ns, interrupted }) => {
                 self.woke(now_ns, interrupted)
             }
@@ -211,7 +233,7 @@ impl Engine {
         Event {
             attempt,
             outcome: self.outcome,
-            warning: false,
+            warning: self.warning,
             duration_us: self.call_ns / 1000,
             diagnosis_us: self.diagnosis_ns.map(|ns| ns / 1000),
             attempts: self.calls,
@@ -251,6 +273,9 @@ impl Engine {
         self.outcome = outcome;
         self.call_ns += took_ns;
         match (outcome, self.waiting) {
+            (Ok(()), None) if self.looks_at_successes.is_some() => {
+                self.go(State::Examining, Command::Ask)
+            }
             (Ok(()), _) => self.tell(),
             (Err(_), None) => self.go(State::Diagnosing, Command::Ask),
             (Err(code), Some(waiting)) => {

@@ -7,7 +7,7 @@ use core::net::Ipv4Addr;
 use super::*;
 use crate::address::Address;
 use crate::attempt::{Family, Function, Protocol, Socket, SocketType};
-use crate::code::{Code, EACCES, EADDRINUSE, EINVAL};
+use crate::code::{Code, EACCES, EADDRINUSE, EINVAL, WSAEADDRINUSE};
 use crate::facts::{PortSocket, SocketState, Why};
 
 const SECOND: u64 = 1_000_000_000;
@@ -241,4 +241,39 @@ fn what_time_does_not_change_is_not_tried_again() {
 fn an_answer_that_nobody_asked_for_ends_the_attempt() {
     let mut engine = Engine::new(NOTHING);
     assert_eq!(engine.step(Answer::Told), Command::Return(Ok(())));
+}
+
+#[test]
+fn successes_are_looked_at_where_that_is_asked_for() {
+    let attempt = attempt();
+    let returned = |outcome| Answer::Returned { outcome, took_ns: 1000, now_ns: 1 };
+    let looking = || Engine::new(Policy::default()).looking_at_successes(System::Windows);
+
+    let mut engine = Engine::new(Policy::default());
+    assert_eq!(engine.step(Answer::Begin), Command::Call);
+    assert_eq!(engine.step(returned(Ok(()))), Command::Emit);
+
+    let mut engine = looking();
+    assert_eq!(engine.step(Answer::Begin), Command::Call);
+    assert_eq!(engine.step(returned(Ok(()))), Command::Ask);
+    assert_eq!(engine.step(Answer::NoFacts), Command::Emit);
+    assert!(!engine.event(&attempt, None).warning);
+
+    let retry = Policy { retry_ns: Some(SECOND), ..Policy::default() };
+    let mut engine = Engine::new(retry).looking_at_successes(System::Windows);
+    let mut diagnosis = Diagnosis::NONE;
+    engine.step(Answer::Begin);
+    assert_eq!(engine.step(returned(Err(Code::windows(WSAEADDRINUSE)))), Command::Ask);
+    let facts = Answer::Facts {
+        attempt: &attempt,
+        facts: &Facts::NONE,
+        diagnosis: &mut diagnosis,
+        took_ns: 1000,
+        now_ns: 2,
+    };
+    assert!(matches!(engine.step(facts), Command::WaitUntil(_)));
+    assert_eq!(engine.step(Answer::Woke { now_ns: 3, interrupted: false }), Command::Call);
+    assert_eq!(engine.step(returned(Ok(()))), Command::Emit);
+    let event = engine.event(&attempt, Some(&diagnosis));
+    assert!(!event.warning && event.diagnosis.is_some());
 }

@@ -65,7 +65,11 @@ pub fn explain(
             if let Some(actual) = &event.attempt.actual {
                 write!(out, ", on {actual}")?;
             }
-            writeln!(out)
+            writeln!(out)?;
+            match event.diagnosis.filter(|_| event.warning) {
+                Some(diagnosis) => reason(out, style, diagnosis),
+                None => Ok(()),
+            }
         }
         Err(code) => {
             let (alarm, end) = (style.alarm(), style.end());
@@ -191,6 +195,16 @@ mod tests {
     }
 
     fn told(style: Style, attempt: &Attempt, outcome: Outcome, actions: &[Action]) -> String {
+        told_with(false, style, attempt, outcome, actions)
+    }
+
+    fn told_with(
+        warning: bool,
+        style: Style,
+        attempt: &Attempt,
+        outcome: Outcome,
+        actions: &[Action],
+    ) -> String {
         let identity = Identity {
             host: Text::from("web-3"),
             ppid: 1,
@@ -217,7 +231,7 @@ mod tests {
         let event = Event {
             attempt,
             outcome,
-            warning: false,
+            warning,
             duration_us: 3,
             diagnosis_us: Some(61),
             attempts: 1 + actions.len() as u32,
@@ -251,6 +265,16 @@ mod tests {
     fn colour_is_for_terminals_only() {
         assert!(!told(Style::Plain, &bind(), FAILED, &[]).contains('\x1b'));
         assert!(told(Style::Colour, &bind(), FAILED, &[]).contains("\x1b[1;31mfailed\x1b[0m"));
+    }
+
+    #[test]
+    fn a_success_with_a_warning_says_why() {
+        let text = told_with(true, Style::Plain, &bind(), Ok(()), &[]);
+        let mut lines = text.lines();
+        let first = lines.next().unwrap();
+        assert_eq!(first, "bindshim: nginx (pid 4312): bind to 0.0.0.0:8080 worked");
+        assert_eq!(lines.next(), Some("  the port is free in 43 s [time_wait]"));
+        assert_eq!(lines.count(), 4);
     }
 
     #[test]
