@@ -8,9 +8,7 @@ mod files;
 pub mod guest;
 mod hints;
 pub mod identity;
-pub mod json;
 mod limits;
-pub mod line;
 pub mod log;
 pub mod memory;
 pub mod netlink;
@@ -25,3 +23,5 @@ mod start;
 mod trial;
 mod users;
 pub mod wait;
+
+pub use crate::{json, line};
