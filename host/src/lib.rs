@@ -7,3 +7,5 @@ pub mod json;
 pub mod line;
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg(windows)]
+pub mod windows;
