@@ -129,6 +129,15 @@ fn done(out: &mut impl Write, style: Style, event: &Event<'_>) -> fmt::Result {
             Action::SetReuseaddr { .. } => {
                 writeln!(out, "  {}tried{} with SO_REUSEADDR", style.dim(), style.end())?;
             }
+            Action::SetExclusive { .. } => {
+                writeln!(out, "  {}tried{} with SO_EXCLUSIVEADDRUSE", style.dim(), style.end())?;
+            }
+            Action::UsedReservation { first, last } => writeln!(
+                out,
+                "  {}tried{} with the reservation of ports {first} to {last}",
+                style.dim(),
+                style.end()
+            )?,
             Action::Retried { times } => writeln!(
                 out,
                 "  {}tried{} {times} more times in {}",
@@ -220,7 +229,7 @@ mod tests {
             dropped: 0,
             pid: 4312,
             tid: 4312,
-            uid: 0,
+            uid: Some(0),
             identity: &identity,
         };
         let mut diagnosis = Diagnosis { cause: Cause::TimeWait, ..Diagnosis::NONE };

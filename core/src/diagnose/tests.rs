@@ -506,7 +506,7 @@ fn line(event: &Event<'_>) -> String {
         dropped: 0,
         pid: 4312,
         tid: 4312,
-        uid: 33,
+        uid: Some(33),
         identity: &identity,
     };
     serde_json::to_string(&AttemptLine::new(&envelope, event, Cut::Nothing)).unwrap()
