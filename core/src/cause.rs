@@ -35,10 +35,14 @@ causes! {
         "The process itself has another socket on this port.";
     ExitingHolder, "exiting_holder",
         "The process that has the port is on its way out; the port is free in a moment.";
+    InheritedSocket, "inherited_socket",
+        "A process keeps a socket on this port that another one bound, and that it inherited.";
     SameProgramListening, "same_program_listening",
         "The same program is already running, and listens on this port.";
     OtherProgramListening, "other_program_listening",
         "Another program listens on this port.";
+    HttpSys, "http_sys",
+        "http.sys, the web server in the kernel of Windows, has this port.";
     BoundNotListening, "bound_not_listening",
         "A socket is bound to this port but does not listen; most tools do not show it.";
     TimeWait, "time_wait",
@@ -51,6 +55,30 @@ causes! {
         "A process has connections on this port that its peers closed and that it never closed.";
     UdpPortTaken, "udp_port_taken",
         "Another UDP socket has this port.";
+    ListenRace, "listen_race",
+        "The socket was bound, and another one listens on its port before it does.";
+    DualStackOverlap, "dual_stack_overlap",
+        "A socket for both IPv6 and IPv4 needs the port of both.";
+    ReuseaddrRefused, "reuseaddr_refused",
+        "The port is in use, and Windows refuses SO_REUSEADDR where the other socket does not share.";
+    ExclusiveHolder, "exclusive_holder",
+        "The socket that has this port does not share it (SO_EXCLUSIVEADDRUSE).";
+    OtherUserHolder, "other_user_holder",
+        "A process of another user has this port for all addresses.";
+    ExcludedPortRange, "excluded_port_range",
+        "The port lies in a range that a service of Windows has reserved for itself.";
+    Kb3039044, "kb3039044",
+        "Windows refuses a second SO_REUSEADDR bind to an excluded port (KB 3039044).";
+    BroadcastNotEnabled, "broadcast_not_enabled",
+        "A broadcast address needs SO_BROADCAST.";
+    PolicyDenied, "policy_denied",
+        "Neither a socket nor a reserved range is in the way: a policy or a security product refuses.";
+    EphemeralPortsExhausted, "ephemeral_ports_exhausted",
+        "No port is left among those that the system hands out.";
+    PortSharedByReuseaddr, "port_shared_by_reuseaddr",
+        "It worked, but another program has the same port: either may get what comes in.";
+    PortShadowed, "port_shadowed",
+        "It worked, but another program has the port for other addresses: each gets only a part.";
     PrivilegedPort, "privileged_port",
         "Ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE.";
     AddressNotLocal, "address_not_local",
@@ -69,6 +97,14 @@ causes! {
         "The descriptor is not open.";
     NotASocket, "not_a_socket",
         "The descriptor is not a socket.";
+    ListenNotSupported, "listen_not_supported",
+        "A socket of this type cannot listen.";
+    ListenWrongState, "listen_wrong_state",
+        "The socket is not in a state in which it can listen.";
+    OptionsConflict, "options_conflict",
+        "The option contradicts another one, or comes after bind.";
+    WinsockNotStarted, "winsock_not_started",
+        "Winsock is not ready: WSAStartup is missing, or the network subsystem failed.";
     Unknown, "unknown",
         "The facts do not show why.";
 }

@@ -22,14 +22,14 @@ pub struct Code {
 }
 
 macro_rules! codes {
-    ($($constant:ident = $number:literal, $message:literal;)*) => {
+    ($table:ident: $($constant:ident = $number:literal, $message:literal;)*) => {
         $(#[doc = $message] pub const $constant: i32 = $number;)*
 
-        const LINUX: &[(i32, &str, &str)] = &[$(($number, stringify!($constant), $message)),*];
+        const $table: &[(i32, &str, &str)] = &[$(($number, stringify!($constant), $message)),*];
     };
 }
 
-codes! {
+codes! { LINUX:
     EPERM = 1, "Operation not permitted";
     ENOENT = 2, "No such file or directory";
     EINTR = 4, "Interrupted system call";
@@ -69,27 +69,27 @@ codes! {
     EALREADY = 114, "Operation already in progress";
 }
 
-const WINDOWS: &[(i32, &str, &str)] = &[
-    (10004, "WSAEINTR", "Interrupted function call"),
-    (10009, "WSAEBADF", "File handle is not valid"),
-    (10013, "WSAEACCES", "Permission denied"),
-    (10014, "WSAEFAULT", "Bad address"),
-    (10022, "WSAEINVAL", "Invalid argument"),
-    (10024, "WSAEMFILE", "Too many open files"),
-    (10035, "WSAEWOULDBLOCK", "Resource temporarily unavailable"),
-    (10036, "WSAEINPROGRESS", "Operation now in progress"),
-    (10038, "WSAENOTSOCK", "Socket operation on nonsocket"),
-    (10042, "WSAENOPROTOOPT", "Bad protocol option"),
-    (10045, "WSAEOPNOTSUPP", "Operation not supported"),
-    (10047, "WSAEAFNOSUPPORT", "Address family not supported by protocol family"),
-    (10048, "WSAEADDRINUSE", "Address already in use"),
-    (10049, "WSAEADDRNOTAVAIL", "Cannot assign requested address"),
-    (10050, "WSAENETDOWN", "Network is down"),
-    (10055, "WSAENOBUFS", "No buffer space available"),
-    (10056, "WSAEISCONN", "Socket is already connected"),
-    (10057, "WSAENOTCONN", "Socket is not connected"),
-    (10093, "WSANOTINITIALISED", "Successful WSAStartup not yet performed"),
-];
+codes! { WINDOWS:
+    WSAEINTR = 10004, "Interrupted function call";
+    WSAEBADF = 10009, "File handle is not valid";
+    WSAEACCES = 10013, "Permission denied";
+    WSAEFAULT = 10014, "Bad address";
+    WSAEINVAL = 10022, "Invalid argument";
+    WSAEMFILE = 10024, "Too many open files";
+    WSAEWOULDBLOCK = 10035, "Resource temporarily unavailable";
+    WSAEINPROGRESS = 10036, "Operation now in progress";
+    WSAENOTSOCK = 10038, "Socket operation on nonsocket";
+    WSAENOPROTOOPT = 10042, "Bad protocol option";
+    WSAEOPNOTSUPP = 10045, "Operation not supported";
+    WSAEAFNOSUPPORT = 10047, "Address family not supported by protocol family";
+    WSAEADDRINUSE = 10048, "Address already in use";
+    WSAEADDRNOTAVAIL = 10049, "Cannot assign requested address";
+    WSAENETDOWN = 10050, "Network is down";
+    WSAENOBUFS = 10055, "No buffer space available";
+    WSAEISCONN = 10056, "Socket is already connected";
+    WSAENOTCONN = 10057, "Socket is not connected";
+    WSANOTINITIALISED = 10093, "Successful WSAStartup not yet performed";
+}
 
 impl Code {
     /// A Linux error number.
@@ -128,7 +128,7 @@ impl Code {
     /// Whether it says that an address is in use: `EADDRINUSE`, `WSAEADDRINUSE`.
     #[must_use]
     pub fn is_in_use(self) -> bool {
-        self == Self::linux(EADDRINUSE) || self == Self::windows(10048)
+        self == Self::linux(EADDRINUSE) || self == Self::windows(WSAEADDRINUSE)
     }
 }
 

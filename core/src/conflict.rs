@@ -4,6 +4,8 @@
 //! address stands for the set of local addresses whose packets its socket takes; two sockets on a
 //! port overlap where these sets meet.
 
+pub mod windows;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::address::Address;

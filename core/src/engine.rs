@@ -4,11 +4,15 @@
 //! answers with the [`Answer`] that it asks for, until [`Command::Return`]. With no policy on, the
 //! first command is the call itself.
 
+use core::mem::take;
+
 use arrayvec::ArrayVec;
 
 use crate::attempt::{Attempt, Outcome};
 use crate::cause::Cause;
-use crate::diagnose::diagnose;
+use crate::code::System;
+use crate::diagnose::{diagnose, warn};
+use crate::facts::windows::PortRange;
 use crate::facts::{Fact, Facts};
 use crate::policy::{self, Policy};
 use crate::record::{Action, Diagnosis, Event};
@@ -23,9 +27,17 @@ pub enum Command {
     AskBoundElsewhere,
     /// Set SO_REUSEADDR on the socket to this: [`Answer::OptionSet`].
     SetReuseaddr(bool),
+    /// Find out whether SO_EXCLUSIVEADDRUSE is set on the socket: [`Answer::Exclusive`].
+    AskExclusive,
+    /// Set SO_EXCLUSIVEADDRUSE on the socket to this: [`Answer::OptionSet`].
+    SetExclusive(bool),
+    /// Tie the socket to the persistent reservation that covers the port, if there is one:
+    /// [`Answer::Reserved`].
+    UseReservation,
     /// Make the real call: [`Answer::Returned`].
     Call,
-    /// Gather the facts about the failure: [`Answer::Facts`] or [`Answer::NoFacts`].
+    /// Gather the facts about the failure, or about a success that is looked at
+    /// ([`Engine::looking_at_successes`]): [`Answer::Facts`] or [`Answer::NoFacts`].
     Ask,
     /// Wait until this time of the monotonic clock (nanoseconds): [`Answer::Woke`].
     WaitUntil(u64),
@@ -51,6 +63,11 @@ pub enum Answer<'a> {
     BoundElsewhere(Fact<bool>),
     /// Whether the option could be set.
     OptionSet(bool),
+    /// Whether SO_EXCLUSIVEADDRUSE is set.
+    Exclusive(Fact<bool>),
+    /// The reservation that the socket is tied to now; `None` where there is none, or Windows
+    /// refused.
+    Reserved(Option<PortRange>),
     /// The call came back.
     Returned {
         /// What it gave.
@@ -73,7 +90,8 @@ pub enum Answer<'a> {
         /// The monotonic clock, nanoseconds.
         now_ns: u64,
     },
-    /// No facts can be gathered here (re-entered, no memory): the failure stays undiagnosed.
+    /// No facts can be gathered here (re-entered, no memory), or none are needed: the attempt stays
+    /// undiagnosed.
     NoFacts,
     /// The wait is over.
     Woke {
@@ -92,13 +110,25 @@ enum State {
     Describing,
     CheckingReuse,
     SettingReuse { checked: bool },
+    CheckingExclusive,
+    SettingExclusive,
+    Reserving,
     Calling,
+    Examining,
     Diagnosing,
     Waiting,
     FinalDiagnosis,
     PuttingBack,
     Telling,
     Returning,
+}
+
+/// What is still to be done before the call, as far as the socket itself tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Before {
+    reuseaddr: bool,
+    exclusive: bool,
+    reservation: bool,
 }
 
 /// How the waiting for a port stands.
@@ -115,8 +145,11 @@ struct Waiting {
 #[derive(Debug)]
 pub struct Engine {
     policy: Policy,
+    looks_at_successes: Option<System>,
     state: State,
+    before: Before,
     outcome: Outcome,
+    warning: bool,
     calls: u32,
     call_ns: u64,
     diagnosis_ns: Option<u64>,
@@ -131,8 +164,11 @@ impl Engine {
     pub fn new(policy: Policy) -> Self {
         Self {
             policy,
+            looks_at_successes: None,
             state: State::Begin,
+            before: Before::default(),
             outcome: Ok(()),
+            warning: false,
             calls: 0,
             call_ns: 0,
             diagnosis_ns: None,
@@ -142,34 +178,58 @@ impl Engine {
         }
     }
 
+    /// Has a success at the first call looked at, too: whether it is dangerous or surprising by the
+    /// rules of `system`.
+    #[must_use]
+    pub fn looking_at_successes(self, system: System) -> Self {
+        Self { looks_at_successes: Some(system), ..self }
+    }
+
     /// Takes the answer to the last command and gives the next one. An answer that the last
     /// command did not ask for ends the attempt with what the call gave last.
     pub fn step(&mut self, answer: Answer<'_>) -> Command {
         match (self.state, answer) {
-            (State::Begin, Answer::Begin) if self.policy.reuseaddr => {
+            (State::Begin, Answer::Begin) if self.policy.acts_before() => {
                 self.go(State::Describing, Command::Describe)
             }
             (State::Begin, Answer::Begin) => self.call(),
             (State::Describing, Answer::Described { attempt, program_cleared_reuseaddr }) => {
-                if self.policy.wants_reuseaddr(attempt, program_cleared_reuseaddr) {
-                    self.go(State::CheckingReuse, Command::AskBoundElsewhere)
-                } else {
-                    self.call()
-                }
+                self.before = Before {
+                    reuseaddr: self.policy.wants_reuseaddr(attempt, program_cleared_reuseaddr),
+                    exclusive: self.policy.wants_exclusive(attempt),
+                    reservation: self.policy.wants_reservation(attempt),
+                };
+                self.prepare()
             }
             (State::CheckingReuse, Answer::BoundElsewhere(found)) => {
                 match self.policy.reuseaddr_is_safe(found) {
                     Some(checked) => {
                         self.go(State::SettingReuse { checked }, Command::SetReuseaddr(true))
                     }
-                    None => self.call(),
+                    None => self.prepare(),
                 }
             }
             (State::SettingReuse { checked }, Answer::OptionSet(set)) => {
                 if set {
                     self.actions.push(Action::SetReuseaddr { checked, undone: false });
                 }
-                self.call()
+                self.prepare()
+            }
+            (State::CheckingExclusive, Answer::Exclusive(Fact::Known(false))) => {
+                self.go(State::SettingExclusive, Command::SetExclusive(true))
+            }
+            (State::CheckingExclusive, Answer::Exclusive(_)) => self.prepare(),
+            (State::SettingExclusive, Answer::OptionSet(set)) => {
+                if set {
+                    self.actions.push(Action::SetExclusive { undone: false });
+                }
+                self.prepare()
+            }
+            (State::Reserving, Answer::Reserved(range)) => {
+                if let Some(PortRange { first, last }) = range {
+                    self.actions.push(Action::UsedReservation { first, last });
+                }
+                self.prepare()
             }
             (State::Calling, Answer::Returned { outcome, took_ns, now_ns }) => {
                 self.returned(outcome, took_ns, now_ns)
@@ -185,12 +245,21 @@ impl Engine {
                 self.diagnosed(diagnosis, now_ns)
             }
             (State::Diagnosing | State::FinalDiagnosis, Answer::NoFacts) => self.put_back(),
+            (State::Examining, Answer::Facts { attempt, facts, diagnosis, took_ns, .. }) => {
+                let system = self.looks_at_successes;
+                self.warning = system.is_some_and(|system| warn(attempt, system, facts, diagnosis));
+                self.diagnosis_ns = self.warning.then_some(took_ns);
+                self.tell()
+            }
+            (State::Examining, Answer::NoFacts) => self.tell(),
             (State::Waiting, Answer::Woke { now_ns, interrupted }) => {
                 self.woke(now_ns, interrupted)
             }
             (State::PuttingBack, Answer::OptionSet(set)) => {
                 for action in &mut self.actions {
-                    if let Action::SetReuseaddr { undone, .. } = action {
+                    if let Action::SetReuseaddr { undone, .. } | Action::SetExclusive { undone } =
+                        action
+                    {
                         *undone = set;
                     }
                 }
@@ -211,7 +280,7 @@ impl Engine {
         Event {
             attempt,
             outcome: self.outcome,
-            warning: false,
+            warning: self.warning,
             duration_us: self.call_ns / 1000,
             diagnosis_us: self.diagnosis_ns.map(|ns| ns / 1000),
             attempts: self.calls,
@@ -235,6 +304,19 @@ impl Engine {
         command
     }
 
+    /// The next thing that is done before the call, or the call.
+    fn prepare(&mut self) -> Command {
+        if take(&mut self.before.reuseaddr) {
+            self.go(State::CheckingReuse, Command::AskBoundElsewhere)
+        } else if take(&mut self.before.exclusive) {
+            self.go(State::CheckingExclusive, Command::AskExclusive)
+        } else if take(&mut self.before.reservation) {
+            self.go(State::Reserving, Command::UseReservation)
+        } else {
+            self.call()
+        }
+    }
+
     fn call(&mut self) -> Command {
         self.calls += 1;
         self.go(State::Calling, Command::Call)
@@ -251,6 +333,9 @@ impl Engine {
         self.outcome = outcome;
         self.call_ns += took_ns;
         match (outcome, self.waiting) {
+            (Ok(()), None) if self.looks_at_successes.is_some() => {
+                self.go(State::Examining, Command::Ask)
+            }
             (Ok(()), _) => self.tell(),
             (Err(_), None) => self.go(State::Diagnosing, Command::Ask),
             (Err(code), Some(waiting)) => {
@@ -300,13 +385,16 @@ impl Engine {
         if interrupted { self.put_back() } else { self.call() }
     }
 
-    /// Undoes what was set before a call that failed all the same.
+    /// Undoes what was set before a call that failed all the same. No system has both options.
     fn put_back(&mut self) -> Command {
-        let set = self.actions.iter().any(|a| matches!(a, Action::SetReuseaddr { .. }));
-        if set && self.outcome.is_err() {
-            self.go(State::PuttingBack, Command::SetReuseaddr(false))
-        } else {
-            self.tell()
+        let undo = self.actions.iter().find_map(|action| match action {
+            Action::SetReuseaddr { .. } => Some(Command::SetReuseaddr(false)),
+            Action::SetExclusive { .. } => Some(Command::SetExclusive(false)),
+            Action::UsedReservation { .. } | Action::Retried { .. } => None,
+        });
+        match undo.filter(|_| self.outcome.is_err()) {
+            Some(command) => self.go(State::PuttingBack, command),
+            None => self.tell(),
         }
     }
 }

@@ -7,7 +7,8 @@ use core::net::Ipv4Addr;
 use super::*;
 use crate::address::Address;
 use crate::attempt::{Family, Function, Protocol, Socket, SocketType};
-use crate::code::{Code, EACCES, EADDRINUSE, EINVAL};
+use crate::code::{Code, EACCES, EADDRINUSE, EINVAL, WSAEADDRINUSE};
+use crate::facts::windows::PortRange;
 use crate::facts::{PortSocket, SocketState, Why};
 
 const SECOND: u64 = 1_000_000_000;
@@ -17,6 +18,8 @@ struct Machine {
     answers: Vec<Outcome>,
     bound_elsewhere: Fact<bool>,
     program_cleared: bool,
+    exclusive: Fact<bool>,
+    reservation: Option<PortRange>,
     sockets: Vec<PortSocket>,
     signal_at: Option<u64>,
     now: u64,
@@ -29,6 +32,8 @@ impl Machine {
             answers: answers.to_vec(),
             bound_elsewhere: Fact::Known(false),
             program_cleared: false,
+            exclusive: Fact::Known(false),
+            reservation: None,
             sockets: Vec::new(),
             signal_at: None,
             now: 5 * SECOND,
@@ -64,7 +69,11 @@ impl Machine {
                 Command::AskBoundElsewhere => {
                     engine.step(Answer::BoundElsewhere(self.bound_elsewhere))
                 }
-                Command::SetReuseaddr(_) => engine.step(Answer::OptionSet(true)),
+                Command::SetReuseaddr(_) | Command::SetExclusive(_) => {
+                    engine.step(Answer::OptionSet(true))
+                }
+                Command::AskExclusive => engine.step(Answer::Exclusive(self.exclusive)),
+                Command::UseReservation => engine.step(Answer::Reserved(self.reservation)),
                 Command::Call => {
                     let outcome = self.answers[calls.min(self.answers.len() - 1)];
                     calls += 1;
@@ -118,13 +127,15 @@ fn time_wait(expires_ms: u64) -> PortSocket {
         user: None,
         expires_ms: Some(expires_ms),
         owner: Fact::Unknown(Why::NotAsked),
+        sharing: None,
     }
 }
 
 const IN_USE: Outcome = Err(Code::linux(EADDRINUSE));
-const NOTHING: Policy = Policy { reuseaddr: false, retry_ns: None };
-const REUSE: Policy = Policy { reuseaddr: true, retry_ns: None };
-const RETRY: Policy = Policy { reuseaddr: false, retry_ns: Some(65 * SECOND) };
+const NOTHING: Policy =
+    Policy { reuseaddr: false, exclusive: false, reservation: false, retry_ns: None };
+const REUSE: Policy = Policy { reuseaddr: true, ..NOTHING };
+const RETRY: Policy = Policy { retry_ns: Some(65 * SECOND), ..NOTHING };
 
 #[test]
 fn without_a_policy_the_call_comes_first_and_once() {
@@ -176,6 +187,58 @@ fn reuseaddr_is_left_alone_where_it_would_rob_or_was_switched_off() {
 }
 
 #[test]
+fn exclusive_is_set_before_and_put_back_after_a_failure() {
+    let policy = Policy { exclusive: true, ..NOTHING };
+    let mut machine = Machine::giving(&[Ok(())]);
+    let (_, engine, _) = machine.run(policy);
+    assert!(machine.commands.contains(&Command::SetExclusive(true)));
+    assert!(!machine.commands.contains(&Command::SetExclusive(false)));
+    let done = [Action::SetExclusive { undone: false }];
+    assert_eq!(engine.event(&attempt(), None).actions, done);
+
+    let mut machine = Machine::giving(&[Err(Code::windows(WSAEADDRINUSE))]);
+    let (_, engine, _) = machine.run(policy);
+    assert_eq!(machine.commands[machine.commands.len() - 3], Command::SetExclusive(false));
+    assert_eq!(engine.event(&attempt(), None).actions, [Action::SetExclusive { undone: true }]);
+
+    for exclusive in [Fact::Known(true), Fact::Unknown(Why::Failed)] {
+        let mut machine = Machine::giving(&[Ok(())]);
+        machine.exclusive = exclusive;
+        let (_, engine, _) = machine.run(policy);
+        assert_eq!(machine.calls(), 1);
+        assert_eq!(engine.event(&attempt(), None).actions, []);
+    }
+}
+
+#[test]
+fn a_reservation_is_used_where_there_is_one() {
+    let policy = Policy { reservation: true, exclusive: true, ..NOTHING };
+    let range = PortRange { first: 8080, last: 8089 };
+    let mut machine = Machine::giving(&[Ok(())]);
+    machine.reservation = Some(range);
+    let (_, engine, _) = machine.run(policy);
+    assert_eq!(
+        machine.commands[..5],
+        [
+            Command::Describe,
+            Command::AskExclusive,
+            Command::SetExclusive(true),
+            Command::UseReservation,
+            Command::Call
+        ]
+    );
+    assert_eq!(
+        engine.event(&attempt(), None).actions,
+        [
+            Action::SetExclusive { undone: false },
+            Action::UsedReservation { first: 8080, last: 8089 }
+        ]
+    );
+    let (_, engine, _) = Machine::giving(&[Ok(())]).run(Policy { reservation: true, ..NOTHING });
+    assert_eq!(engine.event(&attempt(), None).actions, []);
+}
+
+#[test]
 fn a_failure_that_passes_is_tried_again() {
     let mut machine = Machine::giving(&[IN_USE, IN_USE, Ok(())]);
     let (outcome, engine, diagnosis) = machine.run(RETRY);
@@ -191,7 +254,7 @@ fn a_failure_that_passes_is_tried_again() {
 #[test]
 fn waiting_ends_at_the_limit_with_a_fresh_diagnosis() {
     let mut machine = Machine::giving(&[IN_USE]);
-    let (outcome, engine, _) = machine.run(Policy { reuseaddr: false, retry_ns: Some(SECOND) });
+    let (outcome, engine, _) = machine.run(Policy { retry_ns: Some(SECOND), ..NOTHING });
     assert_eq!(outcome, IN_USE);
     assert_eq!(engine.event(&attempt(), None).waited_ms, 1000);
     let asked = machine.commands.iter().filter(|c| **c == Command::Ask).count();
@@ -240,4 +303,39 @@ fn what_time_does_not_change_is_not_tried_again() {
 fn an_answer_that_nobody_asked_for_ends_the_attempt() {
     let mut engine = Engine::new(NOTHING);
     assert_eq!(engine.step(Answer::Told), Command::Return(Ok(())));
+}
+
+#[test]
+fn successes_are_looked_at_where_that_is_asked_for() {
+    let attempt = attempt();
+    let returned = |outcome| Answer::Returned { outcome, took_ns: 1000, now_ns: 1 };
+    let looking = || Engine::new(Policy::default()).looking_at_successes(System::Windows);
+
+    let mut engine = Engine::new(Policy::default());
+    assert_eq!(engine.step(Answer::Begin), Command::Call);
+    assert_eq!(engine.step(returned(Ok(()))), Command::Emit);
+
+    let mut engine = looking();
+    assert_eq!(engine.step(Answer::Begin), Command::Call);
+    assert_eq!(engine.step(returned(Ok(()))), Command::Ask);
+    assert_eq!(engine.step(Answer::NoFacts), Command::Emit);
+    assert!(!engine.event(&attempt, None).warning);
+
+    let retry = Policy { retry_ns: Some(SECOND), ..Policy::default() };
+    let mut engine = Engine::new(retry).looking_at_successes(System::Windows);
+    let mut diagnosis = Diagnosis::NONE;
+    engine.step(Answer::Begin);
+    assert_eq!(engine.step(returned(Err(Code::windows(WSAEADDRINUSE)))), Command::Ask);
+    let facts = Answer::Facts {
+        attempt: &attempt,
+        facts: &Facts::NONE,
+        diagnosis: &mut diagnosis,
+        took_ns: 1000,
+        now_ns: 2,
+    };
+    assert!(matches!(engine.step(facts), Command::WaitUntil(_)));
+    assert_eq!(engine.step(Answer::Woke { now_ns: 3, interrupted: false }), Command::Call);
+    assert_eq!(engine.step(returned(Ok(()))), Command::Emit);
+    let event = engine.event(&attempt, Some(&diagnosis));
+    assert!(!event.warning && event.diagnosis.is_some());
 }

@@ -65,7 +65,11 @@ pub fn explain(
             if let Some(actual) = &event.attempt.actual {
                 write!(out, ", on {actual}")?;
             }
-            writeln!(out)
+            writeln!(out)?;
+            match event.diagnosis.filter(|_| event.warning) {
+                Some(diagnosis) => reason(out, style, diagnosis),
+                None => Ok(()),
+            }
         }
         Err(code) => {
             let (alarm, end) = (style.alarm(), style.end());
@@ -125,6 +129,15 @@ fn done(out: &mut impl Write, style: Style, event: &Event<'_>) -> fmt::Result {
             Action::SetReuseaddr { .. } => {
                 writeln!(out, "  {}tried{} with SO_REUSEADDR", style.dim(), style.end())?;
             }
+            Action::SetExclusive { .. } => {
+                writeln!(out, "  {}tried{} with SO_EXCLUSIVEADDRUSE", style.dim(), style.end())?;
+            }
+            Action::UsedReservation { first, last } => writeln!(
+                out,
+                "  {}tried{} with the reservation of ports {first} to {last}",
+                style.dim(),
+                style.end()
+            )?,
             Action::Retried { times } => writeln!(
                 out,
                 "  {}tried{} {times} more times in {}",
@@ -191,6 +204,16 @@ mod tests {
     }
 
     fn told(style: Style, attempt: &Attempt, outcome: Outcome, actions: &[Action]) -> String {
+        told_with(false, style, attempt, outcome, actions)
+    }
+
+    fn told_with(
+        warning: bool,
+        style: Style,
+        attempt: &Attempt,
+        outcome: Outcome,
+        actions: &[Action],
+    ) -> String {
         let identity = Identity {
             host: Text::from("web-3"),
             ppid: 1,
@@ -206,7 +229,7 @@ mod tests {
             dropped: 0,
             pid: 4312,
             tid: 4312,
-            uid: 0,
+            uid: Some(0),
             identity: &identity,
         };
         let mut diagnosis = Diagnosis { cause: Cause::TimeWait, ..Diagnosis::NONE };
@@ -217,7 +240,7 @@ mod tests {
         let event = Event {
             attempt,
             outcome,
-            warning: false,
+            warning,
             duration_us: 3,
             diagnosis_us: Some(61),
             attempts: 1 + actions.len() as u32,
@@ -251,6 +274,16 @@ mod tests {
     fn colour_is_for_terminals_only() {
         assert!(!told(Style::Plain, &bind(), FAILED, &[]).contains('\x1b'));
         assert!(told(Style::Colour, &bind(), FAILED, &[]).contains("\x1b[1;31mfailed\x1b[0m"));
+    }
+
+    #[test]
+    fn a_success_with_a_warning_says_why() {
+        let text = told_with(true, Style::Plain, &bind(), Ok(()), &[]);
+        let mut lines = text.lines();
+        let first = lines.next().unwrap();
+        assert_eq!(first, "bindshim: nginx (pid 4312): bind to 0.0.0.0:8080 worked");
+        assert_eq!(lines.next(), Some("  the port is free in 43 s [time_wait]"));
+        assert_eq!(lines.count(), 4);
     }
 
     #[test]

@@ -3,11 +3,16 @@
 //! Facts are gathered by a host and read by the diagnosis. Each is known, or unknown for a reason:
 //! a missing fact never becomes a guess.
 
+pub mod windows;
+
 use arrayvec::ArrayVec;
 use serde::Serialize;
 
 use crate::address::Address;
+use crate::conflict::windows::Sharing;
 use crate::text::Text;
+
+use windows::Windows;
 
 /// A fact, or why it could not be had.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -157,6 +162,14 @@ pub struct Process {
     pub interpreted: bool,
     /// Whether it is on its way out: being killed, or past its `exit`.
     pub exiting: bool,
+    /// Whether the socket was inherited (Windows): this process has ended, and a child keeps what
+    /// it bound; or it is a child, and never bound anything.
+    pub inherited: bool,
+    /// The service that it runs (Windows).
+    pub service: Option<Text<64>>,
+    /// Whether it runs as the same user as the process that made the attempt (Windows); `None`
+    /// where that is not known.
+    pub same_user: Option<bool>,
 }
 
 /// A socket on the port that was asked for, whose address overlaps with the one asked for.
@@ -180,6 +193,8 @@ pub struct PortSocket {
     pub expires_ms: Option<u64>,
     /// The process that has it: the eldest one, where several share it.
     pub owner: Fact<Process>,
+    /// How it shares its port (Windows); known only of sockets whose calls were seen.
+    pub sharing: Option<Sharing>,
 }
 
 /// What an open descriptor is.
@@ -236,8 +251,11 @@ pub struct Facts {
     pub can_bind_privileged: Fact<bool>,
     /// Whether the address is on this machine.
     pub locality: Fact<Locality>,
-    /// `net.ipv4.ip_local_port_range`: where the kernel takes ports for outgoing connections.
+    /// Where the kernel takes ports for outgoing connections: `net.ipv4.ip_local_port_range`;
+    /// `netsh interface ipv4 show dynamicport`.
     pub ephemeral: Fact<(u16, u16)>,
+    /// What only Windows has to tell.
+    pub windows: Windows,
 }
 
 impl Facts {
@@ -254,5 +272,6 @@ impl Facts {
         can_bind_privileged: Fact::Unknown(Why::NotAsked),
         locality: Fact::Unknown(Why::NotAsked),
         ephemeral: Fact::Unknown(Why::NotAsked),
+        windows: Windows::NONE,
     };
 }

@@ -18,6 +18,7 @@ pub mod diagnose;
 pub mod engine;
 pub mod explain;
 pub mod facts;
+pub mod netsh;
 pub mod options;
 pub mod policy;
 pub mod record;

@@ -8,6 +8,7 @@ use core::fmt;
 
 use arrayvec::ArrayVec;
 
+use crate::code::System;
 use crate::text::Text;
 
 mod table;
@@ -90,6 +91,10 @@ pub struct Settings {
     pub explain: Explain,
     /// Set SO_REUSEADDR before bind.
     pub reuseaddr: bool,
+    /// Set SO_EXCLUSIVEADDRUSE before bind.
+    pub exclusive: bool,
+    /// Use the persistent reservation that covers the port.
+    pub reservation: bool,
     /// Wait and try again for at most this long, nanoseconds.
     pub retry_ns: Option<u64>,
     /// Act only in programs with these file names; none is all.
@@ -117,6 +122,8 @@ impl Settings {
             log,
             explain,
             reuseaddr: false,
+            exclusive: false,
+            reservation: false,
             retry_ns: None,
             only: Names::NONE,
             skip: Names::NONE,
@@ -126,9 +133,11 @@ impl Settings {
         }
     }
 
-    /// Reads an environment. `lookup` gives a variable's value; each value that is not understood
-    /// is told to `bad` once, and the default holds in its place. An empty value is no value.
+    /// Reads an environment on `system`. `lookup` gives a variable's value; each value that is not
+    /// understood, or has no meaning on this system, is told to `bad` once, and the default holds
+    /// in its place. An empty value is no value.
     pub fn read<'v>(
+        system: System,
         mut lookup: impl FnMut(&str) -> Option<&'v [u8]>,
         mut bad: impl FnMut(&BadValue<'_>),
     ) -> Self {
@@ -144,10 +153,15 @@ impl Settings {
         }
         settings.launcher_version = find(LAUNCHER_VARIABLE).map(Text::from_bytes);
         for setting in &SETTINGS {
-            if let Some(value) = find(setting.variable)
-                && let Err(error) =
-                    setting.apply(Origin::Variable(setting.variable), value, &mut settings)
-            {
+            let Some(value) = find(setting.variable) else { continue };
+            let name = Origin::Variable(setting.variable);
+            let told = match setting.refusal_on(system) {
+                // Such a setting is a switch, and one that is off asks for nothing.
+                Some(why) if value != b"0" => Err(BadValue { name, value, why }),
+                Some(_) => Ok(()),
+                None => setting.apply(name, value, &mut settings),
+            };
+            if let Err(error) = told {
                 bad(&error);
             }
         }
@@ -157,7 +171,7 @@ impl Settings {
     /// Whether anything asks for changes to the program's calls.
     #[must_use]
     pub fn has_policy(&self) -> bool {
-        self.reuseaddr || self.retry_ns.is_some()
+        self.reuseaddr || self.exclusive || self.reservation || self.retry_ns.is_some()
     }
 
     /// Whether to act in a process that runs a file of this name.
@@ -272,8 +286,13 @@ mod tests {
     use super::*;
 
     fn read(environment: &[(&str, &str)]) -> (Settings, Vec<String>) {
+        read_on(System::Linux, environment)
+    }
+
+    fn read_on(system: System, environment: &[(&str, &str)]) -> (Settings, Vec<String>) {
         let mut bad = Vec::new();
         let settings = Settings::read(
+            system,
             |name| environment.iter().find(|(key, _)| *key == name).map(|(_, v)| v.as_bytes()),
             |error| bad.push(error.to_string()),
         );
@@ -368,6 +387,36 @@ mod tests {
             let expected = (Settings::PRELOADED, Vec::from([std::format!("{name}: {message}")]));
             assert_eq!(read(&[(&name, value)]), expected);
         }
+    }
+
+    #[test]
+    fn what_has_no_meaning_on_a_system_is_told_there() {
+        for (system, variable, message) in [
+            (
+                System::Windows,
+                "BINDSHIM_REUSEADDR",
+                "BINDSHIM_REUSEADDR: '1' is not for Windows, where SO_REUSEADDR lets two programs \
+                 take one port; a restart does not need it there",
+            ),
+            (
+                System::Linux,
+                "BINDSHIM_EXCLUSIVE",
+                "BINDSHIM_EXCLUSIVE: '1' is only for Windows; on Linux nobody shares a port with a \
+                 socket that does not ask for it",
+            ),
+            (
+                System::Linux,
+                "BINDSHIM_RESERVATION",
+                "BINDSHIM_RESERVATION: '1' is only for Windows; Linux has no such reservations",
+            ),
+        ] {
+            let told = read_on(system, &[(variable, "1")]);
+            assert_eq!(told, (Settings::PRELOADED, Vec::from([message.into()])));
+            assert_eq!(read_on(system, &[(variable, "0")]), (Settings::PRELOADED, Vec::new()));
+        }
+        let environment = [("BINDSHIM_EXCLUSIVE", "1"), ("BINDSHIM_RESERVATION", "1")];
+        let on = Settings { exclusive: true, reservation: true, ..Settings::PRELOADED };
+        assert_eq!(read_on(System::Windows, &environment), (on, Vec::new()));
     }
 
     #[test]

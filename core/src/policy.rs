@@ -1,5 +1,6 @@
 //! What to do before a call, and whether to make it again after a failure.
 
+use crate::address::Address;
 use crate::attempt::{Attempt, Function};
 use crate::cause::Cause;
 use crate::code::{Code, EADDRNOTAVAIL};
@@ -12,6 +13,10 @@ pub struct Policy {
     /// Set SO_REUSEADDR before bind, where that is safe (Linux only: on Windows the option lets
     /// others take the port).
     pub reuseaddr: bool,
+    /// Set SO_EXCLUSIVEADDRUSE before bind, where the program chose nothing (Windows only).
+    pub exclusive: bool,
+    /// Use the persistent reservation that covers the port, where there is one (Windows only).
+    pub reservation: bool,
     /// Make a failed call again for at most this long, nanoseconds.
     pub retry_ns: Option<u64>,
 }
@@ -25,6 +30,31 @@ const LONGEST_DELAY: u64 = 1_000_000_000;
 pub const EXPIRY_SLACK: u64 = 1_000_000_000;
 
 impl Policy {
+    /// Whether anything may be done before a call.
+    #[must_use]
+    pub fn acts_before(&self) -> bool {
+        self.reuseaddr || self.exclusive || self.reservation
+    }
+
+    /// Whether SO_EXCLUSIVEADDRUSE may be set on the socket, as far as its kind tells: a bind of
+    /// TCP or UDP, and SO_REUSEADDR is known to be off.
+    #[must_use]
+    pub fn wants_exclusive(&self, attempt: &Attempt) -> bool {
+        self.exclusive
+            && attempt.call == Function::Bind
+            && (attempt.socket.is_tcp() || attempt.socket.is_udp())
+            && attempt.socket.reuseaddr == Some(false)
+    }
+
+    /// Whether the socket may be bound through a reservation: to a fixed port of TCP or UDP.
+    #[must_use]
+    pub fn wants_reservation(&self, attempt: &Attempt) -> bool {
+        self.reservation
+            && attempt.call == Function::Bind
+            && (attempt.socket.is_tcp() || attempt.socket.is_udp())
+            && has_fixed_port(attempt)
+    }
+
     /// Whether SO_REUSEADDR may be set on the socket, as far as the socket itself tells: only TCP,
     /// only a fixed port, only where the program did not switch it off, and not twice.
     #[must_use]
@@ -32,7 +62,7 @@ impl Policy {
         self.reuseaddr
             && attempt.call == Function::Bind
             && attempt.socket.is_tcp()
-            && attempt.address.as_ref().and_then(|address| address.port()).is_some_and(|p| p != 0)
+            && has_fixed_port(attempt)
             && attempt.socket.reuseaddr == Some(false)
             && !program_cleared_it
     }
@@ -48,6 +78,10 @@ impl Policy {
             Fact::Unknown(_) => Some(false),
         }
     }
+}
+
+fn has_fixed_port(attempt: &Attempt) -> bool {
+    attempt.address.as_ref().and_then(Address::port).is_some_and(|port| port != 0)
 }
 
 /// Whether the same call may succeed later, so that making it again is worth while.
@@ -83,7 +117,6 @@ mod tests {
     use core::net::Ipv4Addr;
 
     use super::*;
-    use crate::address::Address;
     use crate::attempt::{Family, Protocol, Socket, SocketType};
     use crate::code::{EACCES, EADDRINUSE, EINVAL};
     use crate::facts::Why;
@@ -105,7 +138,7 @@ mod tests {
 
     #[test]
     fn reuseaddr_is_for_fixed_tcp_ports_that_the_program_left_alone() {
-        let on = Policy { reuseaddr: true, retry_ns: None };
+        let on = Policy { reuseaddr: true, ..Policy::default() };
         assert!(on.wants_reuseaddr(&tcp_bind(), false));
         assert!(!on.wants_reuseaddr(&tcp_bind(), true), "the program switched it off");
         assert!(!Policy::default().wants_reuseaddr(&tcp_bind(), false), "not asked for");
@@ -130,8 +163,35 @@ mod tests {
     }
 
     #[test]
+    fn what_windows_offers_is_for_sockets_that_the_program_left_alone() {
+        let on = Policy { exclusive: true, reservation: true, ..Policy::default() };
+        type Change = fn(&mut Attempt);
+        let rows: [(&str, Change, (bool, bool)); 6] = [
+            ("TCP", |_| (), (true, true)),
+            ("UDP", |a| a.socket.protocol = Some(Protocol::Udp), (true, true)),
+            ("raw", |a| a.socket.protocol = Some(Protocol::Other(1)), (false, false)),
+            (
+                "port 0",
+                |a| a.address = Some(Address::V4 { ip: Ipv4Addr::LOCALHOST, port: 0 }),
+                (true, false),
+            ),
+            ("SO_REUSEADDR", |a| a.socket.reuseaddr = Some(true), (false, true)),
+            ("listen", |a| a.call = Function::Listen, (false, false)),
+        ];
+        for (what, change, expected) in rows {
+            let mut attempt = tcp_bind();
+            change(&mut attempt);
+            let wants = |policy: Policy| {
+                (policy.wants_exclusive(&attempt), policy.wants_reservation(&attempt))
+            };
+            assert_eq!(wants(on), expected, "{what}");
+            assert_eq!(wants(Policy::default()), (false, false), "{what}, not asked for");
+        }
+    }
+
+    #[test]
     fn a_bound_socket_of_another_process_is_not_robbed() {
-        let on = Policy { reuseaddr: true, retry_ns: None };
+        let on = Policy { reuseaddr: true, ..Policy::default() };
         assert_eq!(on.reuseaddr_is_safe(Fact::Known(true)), None);
         assert_eq!(on.reuseaddr_is_safe(Fact::Known(false)), Some(true));
         assert_eq!(on.reuseaddr_is_safe(Fact::Unknown(Why::NotSupported)), Some(false));

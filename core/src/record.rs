@@ -26,7 +26,8 @@ pub struct Identity {
     pub host: Text<64>,
     /// Parent's process id, when the process wrote its first line.
     pub ppid: u32,
-    /// Start of the process in clock ticks since boot (/proc/pid/stat, field 22).
+    /// Start of the process in clock ticks since boot (/proc/pid/stat, field 22); on Windows in
+    /// 100 ns since 1601 (GetProcessTimes).
     pub start: Option<u64>,
     /// The file that it runs.
     pub program: Option<Text<256>>,
@@ -52,8 +53,8 @@ pub struct Envelope<'a> {
     pub pid: u32,
     /// Thread id.
     pub tid: u32,
-    /// Effective user id.
-    pub uid: u32,
+    /// Effective user id; `None` where users have no numbers (Windows).
+    pub uid: Option<u32>,
     /// What does not change while the process lives.
     pub identity: &'a Identity,
 }
@@ -92,6 +93,18 @@ pub enum Action {
         checked: bool,
         /// Whether the option was put back, because bind failed all the same.
         undone: bool,
+    },
+    /// SO_EXCLUSIVEADDRUSE was set before bind.
+    SetExclusive {
+        /// Whether the option was put back, because bind failed all the same.
+        undone: bool,
+    },
+    /// The socket was tied to a persistent port reservation before bind, which Windows cannot undo.
+    UsedReservation {
+        /// The reservation's first port.
+        first: u16,
+        /// Its last port.
+        last: u16,
     },
     /// The call was made again.
     Retried {
@@ -134,7 +147,7 @@ pub struct Holder {
     /// Its peer.
     pub remote: Option<Address>,
     /// Its socket's cookie.
-    #[serde(serialize_with = "crate::attempt::decimal")]
+    #[serde(serialize_with = "crate::attempt::cookie")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<std::string::String>"))]
     pub cookie: Option<u64>,
     /// Its socket's inode.
@@ -297,9 +310,9 @@ pub struct AttemptLine<'a> {
     tid: u32,
     /// Parent's process id, when the process wrote its first line.
     ppid: u32,
-    /// Effective user id.
-    uid: u32,
-    /// Start of the process in clock ticks since boot.
+    /// Effective user id; `null` on Windows.
+    uid: Option<u32>,
+    /// Start of the process in clock ticks since boot; on Windows in 100 ns since 1601.
     start: Option<u64>,
     /// The file that the process runs.
     program: Option<&'a str>,
@@ -450,9 +463,9 @@ pub struct NoticeLine<'a> {
     tid: u32,
     /// Parent's process id, when the process wrote its first line.
     ppid: u32,
-    /// Effective user id.
-    uid: u32,
-    /// Start of the process in clock ticks since boot.
+    /// Effective user id; `null` on Windows.
+    uid: Option<u32>,
+    /// Start of the process in clock ticks since boot; on Windows in 100 ns since 1601.
     start: Option<u64>,
     /// The file that the process runs.
     program: Option<&'a str>,

@@ -42,10 +42,13 @@ impl<const N: usize> Text<N> {
         self.0.as_str()
     }
 
-    /// What follows the last slash.
+    /// What follows the last slash; in a path of Windows (`C:\...`, `\\...`) also the last
+    /// backslash, which elsewhere is a character of a name, or of its spelling.
     #[must_use]
     pub fn file_name(&self) -> &str {
-        self.as_str().rsplit('/').next().unwrap_or_default()
+        let text = self.as_str();
+        let of_windows = matches!(text.as_bytes(), [_, b':', b'\\', ..] | [b'\\', b'\\', ..]);
+        text.rsplit(|c| c == '/' || (of_windows && c == '\\')).next().unwrap_or_default()
     }
 
     /// Whether there is no text.
@@ -144,6 +147,19 @@ mod tests {
             (b"", ""),
         ] {
             assert_eq!(Text::<64>::from_bytes(bytes).as_str(), text);
+        }
+    }
+
+    #[test]
+    fn file_names_of_both_systems() {
+        for (path, name) in [
+            ("/usr/sbin/nginx", "nginx"),
+            (r"/opt/a\xff", r"a\xff"),
+            (r"C:\nginx\nginx.exe", "nginx.exe"),
+            (r"\\server\share\a.exe", "a.exe"),
+            ("System", "System"),
+        ] {
+            assert_eq!(Text::<64>::from(path).file_name(), name);
         }
     }
 

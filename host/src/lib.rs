@@ -3,5 +3,9 @@
 //! Everything here may run inside a hook of somebody else's program: no heap, no lock, no thread,
 //! nothing large on the stack, safe in a signal handler.
 
+pub mod json;
+pub mod line;
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg(windows)]
+pub mod windows;

@@ -119,9 +119,9 @@ impl TypedValueParser for Anything {
 }
 
 fn long_help(setting: &Setting) -> String {
-    let system = match setting.system {
-        Some(System::Linux) => " Linux only.",
-        Some(System::Windows) => " Windows only.",
+    let system = match setting.only_on {
+        Some((System::Linux, _)) => " Linux only.",
+        Some((System::Windows, _)) => " Windows only.",
         None => "",
     };
     let Setting { summary, details, variable, default, .. } = setting;

@@ -2,11 +2,15 @@
 
 use std::ffi::OsString;
 
+use bindshim_core::code::System;
 use bindshim_core::options::{Id, LogTarget, Origin, SETTINGS, Setting, Settings, Takes};
 use clap::ArgMatches;
 
 use crate::command;
 use crate::refusal::Refusal;
+
+/// The system that this launcher starts programs on.
+const HERE: System = if cfg!(windows) { System::Windows } else { System::Linux };
 
 /// A validated request.
 #[derive(Debug)]
@@ -61,6 +65,11 @@ impl Request {
         setting
             .apply(origin, value, &mut self.settings)
             .map_err(|error| Refusal::usage(error.to_string()))?;
+        if let Some(why) =
+            setting.refusal_on(HERE).filter(|_| asks_for_policy(setting, origin, value))
+        {
+            return Err(Refusal::usage(format!("{origin} {why}")));
+        }
         if setting.id == Id::Log {
             self.log_origin = origin;
         }
@@ -135,6 +144,20 @@ mod tests {
         for (flags, environment, message) in [
             ("--retry=soon", &[][..], "--retry: 'soon' is not a time; write 500ms, 5s or 2m"),
             ("--retry=", &[], "--retry: '' is not a time; write 500ms, 5s or 2m"),
+            #[cfg(target_os = "linux")]
+            (
+                "--exclusive",
+                &[],
+                "--exclusive is only for Windows; on Linux nobody shares a port with a socket \
+                 that does not ask for it",
+            ),
+            #[cfg(windows)]
+            (
+                "--reuseaddr",
+                &[],
+                "--reuseaddr is not for Windows, where SO_REUSEADDR lets two programs take one \
+                 port; a restart does not need it there",
+            ),
             ("--log=", &[], "--log: '' names no file; write a file, - or unix:PATH"),
             (
                 "--reuseaddr",

@@ -82,7 +82,7 @@ mod tests {
             dropped: 0,
             pid: 4312,
             tid: 4312,
-            uid: 33,
+            uid: Some(33),
             identity,
         }
     }

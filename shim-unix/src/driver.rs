@@ -157,6 +157,10 @@ impl Driver {
             }
             Command::AskBoundElsewhere => Answer::BoundElsewhere(self.bound_elsewhere()),
             Command::SetReuseaddr(on) => Answer::OptionSet(socket::set_reuseaddr(self.fd, on)),
+            // Only Windows has these.
+            Command::AskExclusive => Answer::Exclusive(Fact::Unknown(Why::NotSupported)),
+            Command::SetExclusive(_) => Answer::OptionSet(false),
+            Command::UseReservation => Answer::Reserved(None),
             Command::Call => self.call(call),
             Command::Ask => self.ask(),
             Command::WaitUntil(until_ns) => self.wait(engine, until_ns),

@@ -1,1 +1,8 @@
-//! The hooks of `bindshim.dll`: detours on the calls of `ws2_32`. Empty elsewhere.
+//! The detours of bindshim.dll: between a program's call and Winsock's.
+//!
+//! Empty off Windows.
+
+#[cfg(windows)]
+mod hooks;
+#[cfg(windows)]
+mod start;

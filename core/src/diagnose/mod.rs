@@ -8,21 +8,23 @@ mod permission;
 mod port;
 pub(crate) mod tell;
 mod usage;
+mod windows;
 
 #[cfg(test)]
 mod tests;
 
 use crate::attempt::Attempt;
 use crate::cause::Cause;
-use crate::code::Code;
+use crate::code::{Code, System};
 use crate::facts::{Fact, Facts, Why};
 use crate::record::{Certainty, Diagnosis, Missing};
 
 use tell::say;
 
-/// A failure and what is known about it.
+/// An attempt and what is known about it.
 pub(crate) struct Case<'a> {
     pub(crate) attempt: &'a Attempt,
+    /// What it failed with; 0 where it succeeded.
     pub(crate) code: Code,
     pub(crate) facts: &'a Facts,
 }
@@ -30,20 +32,41 @@ pub(crate) struct Case<'a> {
 /// Writes the diagnosis if the case is one of its own, and says whether it did.
 type Detector = fn(&Case<'_>, &mut Diagnosis) -> bool;
 
-/// In the order in which the kernel makes its checks (net/socket.c `__sys_bind`, net/ipv4/af_inet.c
+/// In the order in which Linux makes its checks (net/socket.c `__sys_bind`, net/ipv4/af_inet.c
 /// `__inet_bind`): descriptor, memory, length and family, address, permission, port.
-const DETECTORS: &[Detector] = &[usage::detect, address::detect, permission::detect, port::detect];
+const LINUX: &[Detector] = &[usage::detect, address::detect, permission::detect, port::detect];
 
 /// Finds out why `attempt` failed with `code`, and writes it to `diagnosis`, which is
 /// [`Diagnosis::NONE`] before. In a frame of its own: a call that succeeds needs none of it.
 #[inline(never)]
 pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Diagnosis) {
     let case = Case { attempt, code, facts };
+    let detectors = match code.system {
+        System::Linux => LINUX,
+        System::Windows => windows::DETECTORS,
+    };
     tell::holders(&case, diagnosis);
-    if !DETECTORS.iter().any(|detect| detect(&case, diagnosis)) {
+    if !detectors.iter().any(|detect| detect(&case, diagnosis)) {
         unknown(&case, diagnosis);
     }
     missing(&case, diagnosis);
+}
+
+/// Whether the success of `attempt` on `system` is dangerous or surprising. If so, why is written
+/// to `diagnosis`, which is [`Diagnosis::NONE`] before. `facts.sockets` are those that overlap with
+/// the program's socket, without this socket itself.
+#[inline(never)]
+pub fn warn(attempt: &Attempt, system: System, facts: &Facts, diagnosis: &mut Diagnosis) -> bool {
+    let case = Case { attempt, code: Code { system, number: 0 }, facts };
+    let warned = match system {
+        System::Linux => false,
+        System::Windows => windows::warn(&case, diagnosis),
+    };
+    if warned {
+        tell::holders(&case, diagnosis);
+        missing(&case, diagnosis);
+    }
+    warned
 }
 
 #[inline(never)]
@@ -54,21 +77,25 @@ fn unknown(case: &Case<'_>, diagnosis: &mut Diagnosis) {
         return;
     }
     let name = case.code.name();
+    let kernel = match case.code.system {
+        System::Linux => "the kernel",
+        System::Windows => "Windows",
+    };
     match (case.code.is_in_use(), case.facts.sockets_unknown) {
         (true, None) => say!(
             diagnosis.summary,
-            "the kernel said {name}, but no socket on the port is to be seen now: it may be free again"
+            "{kernel} said {name}, but no socket on the port is to be seen now: it may be free again"
         ),
         (true, Some(why)) if why != Why::NotAsked => {
             say!(
                 diagnosis.summary,
-                "the kernel said {name}; who has the port is unknown: {}",
+                "{kernel} said {name}; who has the port is unknown: {}",
                 why.phrase()
             );
         }
         _ => say!(
             diagnosis.summary,
-            "the kernel said {name} ({}); what is known does not show why",
+            "{kernel} said {name} ({}); what is known does not show why",
             case.code.message()
         ),
     }
@@ -78,10 +105,7 @@ fn unknown(case: &Case<'_>, diagnosis: &mut Diagnosis) {
 #[inline(never)]
 fn missing(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     let Facts { descriptor, bound, reuseaddr_trial, .. } = case.facts;
-    let owner = case.facts.sockets.iter().find_map(|s| match &s.owner {
-        Fact::Unknown(why) if s.inode.is_some() => Some(*why),
-        _ => None,
-    });
+    let owner = case.facts.sockets.iter().find_map(|s| tell::missing_owner(case, s));
     let rows = [
         ("descriptor", reason(descriptor)),
         ("bound_address", reason(bound)),
@@ -99,6 +123,9 @@ fn missing(case: &Case<'_>, diagnosis: &mut Diagnosis) {
         .filter(|missing| missing.why != Why::NotAsked)
         .take(diagnosis.unknown.capacity())
         .collect();
+    if case.code.system == System::Windows {
+        windows::missing(case, diagnosis);
+    }
 }
 
 fn reason<T>(fact: &Fact<T>) -> Option<Why> {

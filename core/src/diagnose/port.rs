@@ -169,7 +169,7 @@ fn unclear(socket: &PortSocket, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn vanishing(diagnosis: &mut Diagnosis) {
+pub(super) fn vanishing(diagnosis: &mut Diagnosis) {
     found(diagnosis, Cause::ExitingHolder, Certainty::Probable);
     say!(diagnosis.summary, "what held the port is just ending");
     diagnosis.reuseaddr_cures = Some(false);
@@ -177,7 +177,7 @@ fn vanishing(diagnosis: &mut Diagnosis) {
     wait_a_moment(diagnosis);
 }
 
-fn own_process(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
+pub(super) fn own_process(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
     found(diagnosis, Cause::OwnProcessHoldsPort, Certainty::Certain);
     say!(
         diagnosis.summary,
@@ -197,7 +197,7 @@ fn own_process(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
     );
 }
 
-fn exiting(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
+pub(super) fn exiting(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
     found(diagnosis, Cause::ExitingHolder, Certainty::Certain);
     say!(diagnosis.summary, "{} has {}, and is just ending", Who(socket), socket.local);
     diagnosis.reuseaddr_cures = Some(false);

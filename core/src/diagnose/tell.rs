@@ -3,7 +3,8 @@
 use core::fmt;
 
 use crate::cause::Cause;
-use crate::facts::{Fact, PortSocket, Process};
+use crate::code::System;
+use crate::facts::{Fact, PortSocket, Process, SocketState, Why};
 use crate::record::{Certainty, Diagnosis, Fix, Holder};
 use crate::text::Text;
 
@@ -53,6 +54,7 @@ pub(super) fn holders(case: &Case<'_>, diagnosis: &mut Diagnosis) {
             && let Some(holder) = diagnosis.holders.last_mut()
         {
             fill(socket, holder);
+            holder.unknown = missing_owner(case, socket);
         }
     }
 }
@@ -76,7 +78,19 @@ fn fill(socket: &PortSocket, holder: &mut Holder) {
             holder.uid = owner.uid.or(socket.uid);
             holder.user = owner.user;
         }
-        Fact::Unknown(why) => holder.unknown = Some(*why).filter(|_| socket.inode.is_some()),
+        Fact::Unknown(_) => {}
+    }
+}
+
+/// Why the process that has a socket is not known; `None` where it is, or where none has it.
+pub(super) fn missing_owner(case: &Case<'_>, socket: &PortSocket) -> Option<Why> {
+    let has_owner = match case.code.system {
+        System::Linux => socket.inode.is_some(),
+        System::Windows => socket.state != SocketState::TimeWait,
+    };
+    match &socket.owner {
+        Fact::Unknown(why) if has_owner => Some(*why),
+        _ => None,
     }
 }
 
@@ -100,7 +114,7 @@ struct Named<'a>(&'a Process);
 
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Process { pid, program, script, uid, user, .. } = self.0;
+        let Process { pid, program, script, uid, user, service, .. } = self.0;
         match program {
             Some(program) => f.write_str(program.file_name())?,
             None => f.write_str("a program whose name is not known")?,
@@ -108,10 +122,14 @@ impl fmt::Display for Named<'_> {
         if let Some(script) = script {
             write!(f, " {script}")?;
         }
+        write!(f, " (pid {pid}")?;
+        if let Some(service) = service {
+            write!(f, ", service {service}")?;
+        }
         match (user, uid) {
-            (Some(user), _) => write!(f, " (pid {pid}, user {user})"),
-            (None, Some(uid)) => write!(f, " (pid {pid}, user id {uid})"),
-            (None, None) => write!(f, " (pid {pid})"),
+            (Some(user), _) => write!(f, ", user {user})"),
+            (None, Some(uid)) => write!(f, ", user id {uid})"),
+            (None, None) => f.write_str(")"),
         }
     }
 }

@@ -7,7 +7,7 @@ use arrayvec::ArrayVec;
 
 use super::*;
 use crate::address::Address;
-use crate::attempt::{Family, Function, Protocol, Socket, SocketType};
+use crate::attempt::{Family, Function, Outcome, Protocol, Socket, SocketType};
 use crate::code::*;
 use crate::engine::{Answer, Command, Engine};
 use crate::facts::{Descriptor, Locality, PortSocket, Process, SocketState};
@@ -76,6 +76,9 @@ fn process(pid: u32, program: &str) -> Process {
         same_program: false,
         interpreted: false,
         exiting: false,
+        inherited: false,
+        service: None,
+        same_user: None,
     }
 }
 
@@ -94,6 +97,7 @@ fn held(state: SocketState, owner: Process) -> PortSocket {
         user: None,
         expires_ms: None,
         owner: Fact::Known(owner),
+        sharing: None,
     }
 }
 
@@ -474,20 +478,24 @@ fn mistakes() -> Vec<Row> {
 
 /// The record of a row, as a log reader sees it.
 fn record(row: &Row) -> serde_json::Value {
-    let mut engine = Engine::new(Policy::default());
+    let engine = Engine::new(Policy::default());
+    told(engine, &row.attempt, Err(Code::linux(row.code)), &row.facts)
+}
+
+/// The record of an attempt that gave `outcome`, on which there are `facts`.
+pub(super) fn told(
+    mut engine: Engine,
+    attempt: &Attempt,
+    outcome: Outcome,
+    facts: &Facts,
+) -> serde_json::Value {
     let mut diagnosis = Diagnosis::NONE;
     assert_eq!(engine.step(Answer::Begin), Command::Call);
-    let outcome = Err(Code::linux(row.code));
     assert_eq!(engine.step(Answer::Returned { outcome, took_ns: 3000, now_ns: 1 }), Command::Ask);
-    let answer = Answer::Facts {
-        attempt: &row.attempt,
-        facts: &row.facts,
-        diagnosis: &mut diagnosis,
-        took_ns: 61_000,
-        now_ns: 2,
-    };
+    let answer =
+        Answer::Facts { attempt, facts, diagnosis: &mut diagnosis, took_ns: 61_000, now_ns: 2 };
     assert_eq!(engine.step(answer), Command::Emit);
-    let line = line(&engine.event(&row.attempt, Some(&diagnosis)));
+    let line = line(&engine.event(attempt, Some(&diagnosis)));
     assert!(line.len() < crate::record::MAX_LINE, "{line}");
     serde_json::from_str(&line).unwrap()
 }
@@ -508,7 +516,7 @@ fn line(event: &Event<'_>) -> String {
         dropped: 0,
         pid: 4312,
         tid: 4312,
-        uid: 33,
+        uid: Some(33),
         identity: &identity,
     };
     serde_json::to_string(&AttemptLine::new(&envelope, event, Cut::Nothing)).unwrap()

@@ -1,6 +1,6 @@
 //! The call was made in a way that cannot work.
 
-use crate::address::Address;
+use crate::address::{Address, Families};
 use crate::attempt::{Attempt, Family, Function};
 use crate::cause::Cause;
 use crate::code::{Code, EAFNOSUPPORT, EBADF, EFAULT, EINVAL, ENOTSOCK};
@@ -60,19 +60,21 @@ fn bad_pointer(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
 }
 
 /// The family of an address as the program gave it, where it is known.
-fn given_family(attempt: &Attempt) -> Option<Family> {
-    match attempt.address.as_ref()? {
-        Address::V4 { .. } | Address::Raw { family: 2, .. } => Some(Family::Inet),
-        Address::V6 { .. } | Address::Raw { family: 10, .. } => Some(Family::Inet6),
-        Address::Path(_) | Address::Abstract(_) | Address::Raw { family: 1, .. } => {
-            Some(Family::Unix)
-        }
-        Address::Raw { family, .. } => Some(Family::Other(*family)),
-    }
+pub(super) fn given_family(attempt: &Attempt, families: Families) -> Option<Family> {
+    Some(match attempt.address.as_ref()? {
+        Address::V4 { .. } => Family::Inet,
+        Address::V6 { .. } => Family::Inet6,
+        Address::Path(_) | Address::Abstract(_) => Family::Unix,
+        Address::Raw { family, .. } if *family == families.inet => Family::Inet,
+        Address::Raw { family, .. } if *family == families.inet6 => Family::Inet6,
+        Address::Raw { family, .. } if *family == families.unix => Family::Unix,
+        Address::Raw { family, .. } => Family::Other(*family),
+    })
 }
 
 fn wrong_family(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
-    let (Some(socket), Some(given)) = (case.attempt.socket.family, given_family(case.attempt))
+    let (Some(socket), Some(given)) =
+        (case.attempt.socket.family, given_family(case.attempt, Families::LINUX))
     else {
         return false;
     };
@@ -128,7 +130,8 @@ fn wrong_length(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     let (least, most) = lengths(family);
     // An IPv4 address on an IPv6 socket is shorter than that socket's own: the family is wrong,
     // not the length.
-    let other_family = given_family(case.attempt).is_some_and(|given| given != family);
+    let other_family =
+        given_family(case.attempt, Families::LINUX).is_some_and(|given| given != family);
     if (least..=most).contains(&length) || (other_family && (0..=128).contains(&length)) {
         return false;
     }
@@ -148,7 +151,7 @@ fn is_bound(case: &Case<'_>) -> bool {
     matches!(case.facts.bound, Fact::Known(Some(_)))
 }
 
-fn already_bound(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+pub(super) fn already_bound(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     let Fact::Known(Some(address)) = &case.facts.bound else { return false };
     found(diagnosis, Cause::AlreadyBound, Certainty::Certain);
     say!(diagnosis.summary, "this socket is already bound, to {address}");

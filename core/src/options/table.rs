@@ -25,6 +25,10 @@ pub enum Id {
     Reuseaddr,
     /// Trying again.
     Retry,
+    /// SO_EXCLUSIVEADDRUSE.
+    Exclusive,
+    /// Persistent port reservations.
+    Reservation,
     /// Doing nothing.
     Disable,
 }
@@ -75,12 +79,18 @@ pub struct Setting {
     pub default_preloaded: &'static str,
     /// Whether it changes the program's calls.
     pub policy: bool,
-    /// The only system that it works on.
-    pub system: Option<System>,
+    /// The only system that it works on, and what is to be said of it on the other one.
+    pub only_on: Option<(System, &'static str)>,
     parse: fn(&mut Settings, &[u8]) -> Result<(), &'static str>,
 }
 
 impl Setting {
+    /// Why it has no meaning on `system`, where it has none: what follows its value in a sentence.
+    #[must_use]
+    pub fn refusal_on(&self, system: System) -> Option<&'static str> {
+        self.only_on.filter(|(only, _)| *only != system).map(|(_, why)| why)
+    }
+
     /// Puts `value` into `settings`, or says what is wrong with it and leaves them alone.
     pub fn apply<'a>(
         &self,
@@ -93,7 +103,7 @@ impl Setting {
 }
 
 /// Every setting, in the order of the help.
-pub static SETTINGS: [Setting; 8] = [
+pub static SETTINGS: [Setting; 10] = [
     Setting {
         id: Id::Log,
         long: Some("log"),
@@ -106,7 +116,7 @@ pub static SETTINGS: [Setting; 8] = [
         default: "none",
         default_preloaded: "-",
         policy: false,
-        system: None,
+        only_on: None,
         parse: |settings, value| parse_log(value).map(|log| settings.log = log),
     },
     Setting {
@@ -121,7 +131,7 @@ pub static SETTINGS: [Setting; 8] = [
         default: "failure",
         default_preloaded: "never",
         policy: false,
-        system: None,
+        only_on: None,
         parse: |settings, value| parse_explain(value).map(|explain| settings.explain = explain),
     },
     Setting {
@@ -136,7 +146,7 @@ pub static SETTINGS: [Setting; 8] = [
         default: "all",
         default_preloaded: "all",
         policy: false,
-        system: None,
+        only_on: None,
         parse: |settings, value| Names::parse(value).map(|names| settings.only = names),
     },
     Setting {
@@ -150,7 +160,7 @@ pub static SETTINGS: [Setting; 8] = [
         default: "none",
         default_preloaded: "none",
         policy: false,
-        system: None,
+        only_on: None,
         parse: |settings, value| Names::parse(value).map(|names| settings.skip = names),
     },
     Setting {
@@ -165,7 +175,7 @@ pub static SETTINGS: [Setting; 8] = [
         default: "50ms",
         default_preloaded: "50ms",
         policy: false,
-        system: None,
+        only_on: None,
         parse: |settings, value| parse_time(value).map(|time| settings.budget_ns = time),
     },
     Setting {
@@ -182,7 +192,11 @@ pub static SETTINGS: [Setting; 8] = [
         default: "off",
         default_preloaded: "off",
         policy: true,
-        system: Some(System::Linux),
+        only_on: Some((
+            System::Linux,
+            "is not for Windows, where SO_REUSEADDR lets two programs take one port; a restart \
+             does not need it there",
+        )),
         parse: |settings, value| parse_switch(value).map(|on| settings.reuseaddr = on),
     },
     Setting {
@@ -197,10 +211,45 @@ pub static SETTINGS: [Setting; 8] = [
         default: "off",
         default_preloaded: "off",
         policy: true,
-        system: None,
+        only_on: None,
         parse: |settings, value| {
             parse_time(value).map(|time| settings.retry_ns = Some(time).filter(|time| *time > 0))
         },
+    },
+    Setting {
+        id: Id::Exclusive,
+        long: Some("exclusive"),
+        short: None,
+        takes: Takes::Nothing,
+        variable: "BINDSHIM_EXCLUSIVE",
+        summary: "Set SO_EXCLUSIVEADDRUSE before bind",
+        details: "So no other program can take the same port with SO_REUSEADDR, or a part of it \
+                  with another address. It is left alone where the program itself set one of the \
+                  two options, and put back where bind fails.",
+        default: "off",
+        default_preloaded: "off",
+        policy: true,
+        only_on: Some((
+            System::Windows,
+            "is only for Windows; on Linux nobody shares a port with a socket that does not ask \
+             for it",
+        )),
+        parse: |settings, value| parse_switch(value).map(|on| settings.exclusive = on),
+    },
+    Setting {
+        id: Id::Reservation,
+        long: Some("reservation"),
+        short: None,
+        takes: Takes::Nothing,
+        variable: "BINDSHIM_RESERVATION",
+        summary: "Use the persistent reservation that covers the port, if any",
+        details: "'bindshim reserve' makes such a reservation. It is the way of KB 3039044 to bind \
+                  a port that is excluded, for a program that does not know of it.",
+        default: "off",
+        default_preloaded: "off",
+        policy: true,
+        only_on: Some((System::Windows, "is only for Windows; Linux has no such reservations")),
+        parse: |settings, value| parse_switch(value).map(|on| settings.reservation = on),
     },
     Setting {
         id: Id::Disable,
@@ -214,7 +263,7 @@ pub static SETTINGS: [Setting; 8] = [
         default: "off",
         default_preloaded: "off",
         policy: false,
-        system: None,
+        only_on: None,
         parse: |settings, value| parse_switch(value).map(|on| settings.disabled = on),
     },
 ];

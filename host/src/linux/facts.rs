@@ -229,6 +229,7 @@ static BLANK: PortSocket = PortSocket {
     user: None,
     expires_ms: None,
     owner: Fact::Known(procfs::NOBODY),
+    sharing: None,
 };
 
 /// Fills in the owner of the socket that was added last.

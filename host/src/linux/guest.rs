@@ -111,7 +111,7 @@ impl Guest {
     #[must_use]
     pub fn policy(&self, caller: Caller) -> Policy {
         let retry_ns = self.settings.retry_ns.filter(|_| !caller.shares_memory);
-        Policy { reuseaddr: self.settings.reuseaddr, retry_ns }
+        Policy { reuseaddr: self.settings.reuseaddr, retry_ns, ..Policy::default() }
     }
 
     /// Whether an attempt with this outcome is told to anybody.
@@ -243,7 +243,7 @@ impl Guest {
             dropped,
             pid: caller.pid,
             tid: caller.tid,
-            uid: geteuid().as_raw(),
+            uid: Some(geteuid().as_raw()),
             identity: identity.unwrap_or(&identity::NOBODY),
         })
     }

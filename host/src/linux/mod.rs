@@ -9,9 +9,7 @@ mod files;
 pub mod guest;
 mod hints;
 pub mod identity;
-pub mod json;
 mod limits;
-pub mod line;
 pub mod log;
 pub mod memory;
 pub mod netlink;
@@ -28,3 +26,5 @@ mod system;
 mod trial;
 mod users;
 pub mod wait;
+
+pub use crate::{json, line};

@@ -197,6 +197,9 @@ pub(super) const NOBODY: Process = Process {
     same_program: false,
     interpreted: false,
     exiting: false,
+    inherited: false,
+    service: None,
+    same_user: None,
 };
 
 /// Fills in all that `/proc` tells of a process. `process` is [`NOBODY`] before: its texts are

@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 use core::fmt::Write;
 
+use bindshim_core::code::System;
 use bindshim_core::options::{BadValue, LogTarget, PathBytes, Settings};
 use bindshim_core::text::Text;
 use rustix::fs::{CWD, readlinkat_raw};
@@ -15,7 +16,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Reads the settings. What is bad in them is left for [`complain`].
 #[must_use]
 pub(super) fn settings() -> Settings {
-    let mut settings = Settings::read(variable, |_| {});
+    let mut settings = Settings::read(System::Linux, variable, |_| {});
     let path = match &mut settings.log {
         LogTarget::File(path) | LogTarget::Socket(path) => Some(path),
         LogTarget::None | LogTarget::Stderr => None,
@@ -29,7 +30,7 @@ pub(super) fn settings() -> Settings {
 
 /// Writes a notice for each bad setting, and one if the launcher is of another version.
 pub(super) fn complain(guest: &Guest) {
-    Settings::read(variable, |bad: &BadValue<'_>| {
+    Settings::read(System::Linux, variable, |bad: &BadValue<'_>| {
         let mut message = Text::<256>::EMPTY;
         // A `Text` takes whatever is written.
         let _ = write!(message, "{bad}; the default is used");

@@ -36,7 +36,7 @@ impl<'a> Line<'a> {
     }
 
     /// Appends bytes.
-    pub(super) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
         match self.bytes.get_mut(self.length..self.length + bytes.len()) {
             Some(place) => {
                 place.copy_from_slice(bytes);
@@ -47,7 +47,7 @@ impl<'a> Line<'a> {
     }
 
     /// Appends `"key":`, in one piece: a line has forty of them.
-    pub(super) fn push_key(&mut self, key: &[u8]) {
+    pub(crate) fn push_key(&mut self, key: &[u8]) {
         match self.bytes.get_mut(self.length..self.length + key.len() + 3) {
             Some([quote, place @ .., end_quote, colon]) => {
                 *quote = b'"';
