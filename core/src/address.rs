@@ -1,7 +1,7 @@
 //! Socket addresses: from the raw bytes of a `sockaddr` to what a person reads.
 
 use core::fmt;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use arrayvec::{ArrayString, ArrayVec};
 use serde::Serialize;
@@ -114,6 +114,16 @@ impl Address {
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::V4 { port, .. } | Self::V6 { port, .. } => Some(*port),
+            _ => None,
+        }
+    }
+
+    /// The IP address, where it is one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::V4 { ip, .. } => Some((*ip).into()),
+            Self::V6 { ip, .. } => Some((*ip).into()),
             _ => None,
         }
     }

@@ -55,8 +55,22 @@ causes! {
         "A process has connections on this port that its peers closed and that it never closed.";
     UdpPortTaken, "udp_port_taken",
         "Another UDP socket has this port.";
+    OutgoingConnection, "outgoing_connection",
+        "An outgoing connection has this port as its own end; the kernel chose it.";
+    HiddenHolder, "hidden_holder",
+        "Somebody has this port whom this process cannot see.";
+    KernelSocket, "kernel_socket",
+        "The kernel itself has a socket on this port.";
+    OtherNetworkNamespace, "other_network_namespace",
+        "The socket belongs to another network namespace, where the port is taken.";
     ListenRace, "listen_race",
         "The socket was bound, and another one listens on its port before it does.";
+    WildcardOverlap, "wildcard_overlap",
+        "One of the two sockets takes every address, and so that of the other.";
+    DeviceOverlap, "device_overlap",
+        "One of the two sockets takes the packets of every device, and so those of the other.";
+    ReuseportMismatch, "reuseport_mismatch",
+        "SO_REUSEPORT shares a port only where all sockets have it and are of one user.";
     DualStackOverlap, "dual_stack_overlap",
         "A socket for both IPv6 and IPv4 needs the port of both.";
     ReuseaddrRefused, "reuseaddr_refused",

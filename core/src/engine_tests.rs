@@ -126,6 +126,8 @@ fn time_wait(expires_ms: u64) -> PortSocket {
         uid: None,
         user: None,
         expires_ms: Some(expires_ms),
+        device: 0,
+        peer_listens: Fact::Unknown(Why::NotAsked),
         owner: Fact::Unknown(Why::NotAsked),
         sharing: None,
     }

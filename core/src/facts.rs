@@ -162,10 +162,10 @@ pub struct Process {
     pub interpreted: bool,
     /// Whether it is on its way out: being killed, or past its `exit`.
     pub exiting: bool,
-    /// Whether the socket was inherited (Windows): this process has ended, and a child keeps what
-    /// it bound; or it is a child, and never bound anything.
+    /// Whether the socket was inherited. Windows: this process has ended, and a child keeps what it
+    /// bound. Linux: it is a program that binds nothing by itself (a shell, `sleep`).
     pub inherited: bool,
-    /// The service that it runs (Windows).
+    /// The service that it runs; on Linux the systemd unit that it belongs to.
     pub service: Option<Text<64>>,
     /// Whether it runs as the same user as the process that made the attempt (Windows); `None`
     /// where that is not known.
@@ -191,6 +191,11 @@ pub struct PortSocket {
     pub user: Option<Text<32>>,
     /// The time until the kernel drops it, in milliseconds, where a timer says so.
     pub expires_ms: Option<u64>,
+    /// The index of the interface that it is bound to (`SO_BINDTODEVICE`); 0 for none.
+    pub device: u32,
+    /// Whether somebody listens at its peer's address: then the connection is an outgoing one.
+    /// Known where the peer is on this machine.
+    pub peer_listens: Fact<bool>,
     /// The process that has it: the eldest one, where several share it.
     pub owner: Fact<Process>,
     /// How it shares its port (Windows); known only of sockets whose calls were seen.
@@ -254,6 +259,14 @@ pub struct Facts {
     /// Where the kernel takes ports for outgoing connections: `net.ipv4.ip_local_port_range`;
     /// `netsh interface ipv4 show dynamicport`.
     pub ephemeral: Fact<(u16, u16)>,
+    /// The index of the interface that the program's socket is bound to; 0 for none.
+    pub device: u32,
+    /// The user who made the program's socket.
+    pub socket_uid: Fact<u32>,
+    /// Whether the program's socket is in the network namespace of its process.
+    pub same_network: Fact<bool>,
+    /// A port near the one that was asked for which nobody has.
+    pub free_port: Fact<u16>,
     /// What only Windows has to tell.
     pub windows: Windows,
 }
@@ -272,6 +285,10 @@ impl Facts {
         can_bind_privileged: Fact::Unknown(Why::NotAsked),
         locality: Fact::Unknown(Why::NotAsked),
         ephemeral: Fact::Unknown(Why::NotAsked),
+        device: 0,
+        socket_uid: Fact::Unknown(Why::NotAsked),
+        same_network: Fact::Unknown(Why::NotAsked),
+        free_port: Fact::Unknown(Why::NotAsked),
         windows: Windows::NONE,
     };
 }

@@ -5,6 +5,8 @@ use std::vec::Vec;
 
 use arrayvec::ArrayVec;
 
+mod ports;
+
 use super::*;
 use crate::address::Address;
 use crate::attempt::{Family, Function, Outcome, Protocol, Socket, SocketType};
@@ -96,6 +98,8 @@ fn held(state: SocketState, owner: Process) -> PortSocket {
         uid: Some(1000),
         user: None,
         expires_ms: None,
+        device: 0,
+        peer_listens: Fact::Unknown(Why::NotAsked),
         owner: Fact::Known(owner),
         sharing: None,
     }
@@ -305,14 +309,14 @@ fn holders() -> Vec<Row> {
                 "python3.11 http.server (pid 4120, user alice) has the UDP port 0.0.0.0:8080, connected to 127.0.0.1:50000",
             )
         },
-        unknown(Row {
+        Row {
             command: Some("sudo ss -Hanp 'sport = :8080'"),
             ..in_use(
                 &[hidden],
-                "unknown",
-                "a process of user id 33 (not permitted to look) has 0.0.0.0:8080 in state listen",
+                "hidden_holder",
+                "a process of user id 33 (not permitted to look) is already listening on 0.0.0.0:8080",
             )
-        }),
+        },
         unknown(in_use(
             &[outgoing],
             "unknown",

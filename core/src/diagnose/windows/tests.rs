@@ -145,6 +145,8 @@ fn held(state: SocketState, local: &str, owner: Process) -> PortSocket {
         uid: None,
         user: None,
         expires_ms: None,
+        device: 0,
+        peer_listens: Fact::Unknown(Why::NotAsked),
         owner: Fact::Known(owner),
         sharing: None,
     }

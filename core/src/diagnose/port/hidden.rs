@@ -1,0 +1,132 @@
+//! Sockets that nobody who is visible here has.
+
+use crate::cause::Cause;
+use crate::facts::{Fact, PortSocket, SocketState, Why};
+use crate::record::{Certainty, Diagnosis};
+
+use super::super::Case;
+use super::super::tell::{Who, fix, fix_by, found, say};
+use super::connection::ask_as_root;
+
+/// Ports on which the kernel itself has sockets, and what for: drivers/net/vxlan, geneve.c and
+/// wireguard of drivers/net, net/l2tp, net/xfrm, fs/nfsd.
+const KERNEL_PORTS: &[(SocketState, u16, &str)] = &[
+    (SocketState::Udp, 4789, "vxlan"),
+    (SocketState::Udp, 8472, "vxlan"),
+    (SocketState::Udp, 6081, "geneve"),
+    (SocketState::Udp, 51820, "wireguard"),
+    (SocketState::Udp, 1701, "l2tp"),
+    (SocketState::Udp, 500, "ipsec"),
+    (SocketState::Udp, 4500, "ipsec"),
+    (SocketState::Listen, 2049, "nfsd"),
+];
+
+fn kernel_use(socket: &PortSocket) -> Option<&'static str> {
+    let port = socket.local.port()?;
+    KERNEL_PORTS
+        .iter()
+        .find(|(state, known, _)| *state == socket.state && *known == port)
+        .map(|(_, _, what)| *what)
+}
+
+/// All processes were looked at, and none has it.
+pub(super) fn is_kernel(_: &Case<'_>, socket: &PortSocket) -> bool {
+    socket.owner == Fact::Unknown(Why::NotVisible) && kernel_use(socket).is_some()
+}
+
+pub(super) fn kernel(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
+    let what = kernel_use(socket).unwrap_or_default();
+    found(diagnosis, Cause::KernelSocket, Certainty::Probable);
+    say!(
+        diagnosis.summary,
+        "no process has {}; it is a port of the kernel's own {what}",
+        socket.local
+    );
+    diagnosis.reuseaddr_cures = Some(false);
+    diagnosis.retry_cures = Some(false);
+    if socket.state == SocketState::Udp && !matches!(what, "ipsec" | "l2tp") {
+        fix_by(
+            diagnosis,
+            format_args!("see which interface has it; delete it, or give it another port"),
+            format_args!("ip -d link show type {what}"),
+        );
+    }
+}
+
+pub(super) fn hidden(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
+    let certainty = match socket.owner {
+        Fact::Unknown(Why::Permission) => Certainty::Certain,
+        _ => Certainty::Probable,
+    };
+    found(diagnosis, Cause::HiddenHolder, certainty);
+    let does = match socket.state {
+        SocketState::Udp => "has the UDP port",
+        _ => "is already listening on",
+    };
+    say!(diagnosis.summary, "{} {does} {}", Who(socket), socket.local);
+    diagnosis.reuseaddr_cures = Some(false);
+    diagnosis.retry_cures = Some(false);
+    match socket.owner {
+        Fact::Unknown(Why::Permission) => ask_as_root(socket, diagnosis),
+        Fact::Unknown(Why::NotVisible) => fix(
+            diagnosis,
+            format_args!("look from outside of this container: its processes are not seen in here"),
+        ),
+        _ => {}
+    }
+}
+
+/// No socket on the port is to be seen here, because the program's own is somewhere else: it was
+/// made in another network namespace (network_namespaces(7)), and stays there.
+pub(super) fn elsewhere(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    if exhausted(case, diagnosis) {
+        return true;
+    }
+    if case.facts.same_network != Fact::Known(false) {
+        return false;
+    }
+    found(diagnosis, Cause::OtherNetworkNamespace, Certainty::Certain);
+    say!(
+        diagnosis.summary,
+        "the socket belongs to another network namespace than this process, and the port is taken there"
+    );
+    diagnosis.reuseaddr_cures = Some(false);
+    diagnosis.retry_cures = Some(false);
+    if let Some(port) = case.attempt.address.as_ref().and_then(|address| address.port()) {
+        fix_by(
+            diagnosis,
+            format_args!("look in the network namespace NAME that the socket is from, as root"),
+            format_args!("ip netns exec NAME ss -Hanp 'sport = :{port}'"),
+        );
+    }
+    true
+}
+
+/// The kernel was to choose a port, and found none (`inet_csk_find_open_port`,
+/// net/ipv4/inet_connection_sock.c; `udp_lib_get_port`, net/ipv4/udp.c).
+fn exhausted(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    if case.attempt.address.as_ref().and_then(|address| address.port()) != Some(0) {
+        return false;
+    }
+    found(diagnosis, Cause::EphemeralPortsExhausted, Certainty::Certain);
+    say!(diagnosis.summary, "the kernel was to choose a port, and all that it may choose from ");
+    match case.facts.ephemeral {
+        Fact::Known((first, last)) => say!(diagnosis.summary, "({first} to {last}) are taken"),
+        Fact::Unknown(_) => say!(diagnosis.summary, "are taken"),
+    }
+    diagnosis.reuseaddr_cures = Some(false);
+    diagnosis.retry_cures = None;
+    fix_by(
+        diagnosis,
+        format_args!("give the kernel more to choose from, as root"),
+        format_args!("sysctl -w net.ipv4.ip_local_port_range='10000 65535'"),
+    );
+    fix(
+        diagnosis,
+        format_args!(
+            "see who has them: ss -Hanp | sort by process; clients that bind before \
+                      connect can set IP_BIND_ADDRESS_NO_PORT"
+        ),
+    );
+    true
+}
