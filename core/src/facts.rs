@@ -116,6 +116,12 @@ pub enum SocketState {
 }
 
 impl SocketState {
+    /// Whether a socket in this state is one that somebody has on purpose, and no connection.
+    #[must_use]
+    pub fn is_kept_on_purpose(self) -> bool {
+        matches!(self, Self::Listen | Self::Bound | Self::Udp)
+    }
+
     /// The name that a record shows.
     #[must_use]
     pub fn name(self) -> &'static str {

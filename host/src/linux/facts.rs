@@ -20,7 +20,7 @@ use rustix::io::Errno;
 
 use super::addresses;
 use super::files::{self, ShortPath};
-use super::limits::Limits;
+use super::limits::{Limits, why};
 use super::memory::Zeroed;
 use super::owner::{self, Origin};
 use super::ports::{self, Found, Target};
@@ -153,11 +153,17 @@ pub fn port_is_bound_elsewhere(query: &Query<'_>, scratch: &mut Scratch) -> Fact
 #[inline(never)]
 fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     let limits = query.limits();
-    let Some(target) = query.target() else { return };
+    let Some(target) = query.target() else {
+        if query.attempt.address.as_ref().and_then(Address::port) == Some(0) {
+            facts.ephemeral = ephemeral_ports();
+        }
+        return;
+    };
     let Scratch { found, short, owners, netlink, arguments, own_arguments } = scratch;
     let buffers = sockdiag::Buffers { one: short, many: netlink };
     facts.sockets_unknown = ports::find(&target, found, buffers, limits).err();
     facts.sockets_total = found.total;
+    own_socket(query, facts);
     if found.total == 0 {
         return;
     }
@@ -167,11 +173,49 @@ fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
         add_socket(row, target.protocol, facts);
         fill_owner(row, missing, query.pid, &mut buffers, facts);
     }
-    let buffers = sockdiag::Buffers { one: short, many: netlink };
+    let buffers = sockdiag::Buffers { one: &mut *short, many: &mut *netlink };
     facts.vanishing = is_vanishing(&target, found, buffers, limits);
-    if !ports::has_listener(found) {
-        facts.ephemeral = ephemeral_ports();
-        try_reuseaddr(query, &target, found, facts);
+    if facts.sockets.first().is_some_and(|first| first.state.is_kept_on_purpose()) {
+        find_free_port(query, &target, facts);
+        return;
+    }
+    let buffers = sockdiag::Buffers { one: short, many: netlink };
+    find_peers(found, facts, buffers, limits);
+    facts.ephemeral = ephemeral_ports();
+    try_reuseaddr(query, &target, found, facts);
+}
+
+/// Whether connections that somebody has lead to a listener on this machine.
+#[inline(never)]
+fn find_peers(found: &Found, facts: &mut Facts, buffers: sockdiag::Buffers<'_>, limits: Limits) {
+    let sockdiag::Buffers { one, many } = buffers;
+    // The leading one decides, and it is among the first.
+    for (row, socket) in found.rows().iter().zip(&mut facts.sockets).take(2) {
+        let buffers = sockdiag::Buffers { one: &mut *one, many: &mut *many };
+        if let Some(listens) = ports::peer_listens(row, buffers, limits) {
+            socket.peer_listens = Fact::Known(listens);
+        }
+    }
+}
+
+#[inline(never)]
+fn find_free_port(query: &Query<'_>, target: &Target, facts: &mut Facts) {
+    if query.code.is_in_use() && !query.limits().are_over() {
+        facts.free_port = trial::free_port(query.attempt, target.reach.device);
+    }
+}
+
+/// What the kernel says of the program's socket that only matters here.
+#[inline(never)]
+fn own_socket(query: &Query<'_>, facts: &mut Facts) {
+    let Some(descriptor) = query.descriptor() else { return };
+    facts.device = trial::device(descriptor);
+    facts.socket_uid = match rustix::fs::fstat(descriptor) {
+        Ok(stat) => Fact::Known(stat.st_uid),
+        Err(errno) => Fact::Unknown(why(errno)),
+    };
+    if facts.sockets_total == 0 {
+        facts.same_network = trial::same_network(descriptor);
     }
 }
 
@@ -217,6 +261,7 @@ fn add_socket(row: &Row, protocol: u8, facts: &mut Facts) {
     socket.inode = (row.inode != 0).then_some(row.inode);
     socket.uid = row.uid();
     socket.expires_ms = row.expires_ms();
+    socket.device = row.device();
 }
 
 static BLANK: PortSocket = PortSocket {
@@ -228,6 +273,8 @@ static BLANK: PortSocket = PortSocket {
     uid: None,
     user: None,
     expires_ms: None,
+    device: 0,
+    peer_listens: Fact::Unknown(Why::NotAsked),
     owner: Fact::Known(procfs::NOBODY),
     sharing: None,
 };
@@ -273,6 +320,8 @@ fn copy(from: &Process, to: &mut Process) {
     to.same_program = from.same_program;
     to.interpreted = from.interpreted;
     to.exiting = from.exiting;
+    to.inherited = from.inherited;
+    to.service = from.service;
 }
 
 /// Whether a listener that nobody was found to have is gone by now, or will be.

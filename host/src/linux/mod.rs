@@ -24,6 +24,7 @@ pub mod socket;
 mod start;
 mod system;
 mod trial;
+mod unit;
 mod users;
 pub mod wait;
 

@@ -100,6 +100,8 @@ fn find_tcp(
         let exact = Exact { ip, port: target.port, device: target.reach.device, cookie: None };
         diagnostics.find(exact, &mut |row| found.add(target, row))?;
         if !target.shares && has_all(target, found) {
+            // Others at the same address share it by SO_REUSEPORT; without them much is known.
+            let _ = walk(diagnostics, target, LISTENING, found);
             return Ok(());
         }
     }
@@ -179,6 +181,18 @@ pub(super) fn is_still_there(
     let mut is_there = false;
     diagnostics.find(exact, &mut |_| is_there = true).ok()?;
     Some(is_there)
+}
+
+/// Whether anybody listens where a connection on this machine goes to; `None` where that cannot be
+/// told, or its peer is elsewhere.
+#[inline(never)]
+pub(super) fn peer_listens(row: &Row, buffers: Buffers<'_>, limits: Limits) -> Option<bool> {
+    let (ip, port) = row.peer_here()?;
+    let mut diagnostics = Diagnostics::open(buffers, limits).ok()?;
+    let mut listens = false;
+    let exact = Exact { ip, port, device: 0, cookie: None };
+    diagnostics.find(exact, &mut |_| listens = true).ok()?;
+    Some(listens)
 }
 
 /// Whether this kernel lists sockets that are bound but do not listen: Linux 6.8 and later, by

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use super::descriptor::Descriptor;
 use super::files::{self, ShortPath};
 use super::script::{self, Script};
-use super::users;
+use super::{unit, users};
 
 /// `PF_EXITING` (include/linux/sched.h).
 const EXITING: u64 = 4;
@@ -176,6 +176,27 @@ pub(super) struct Buffers<'a> {
     pub(super) own_arguments: &'a mut [u8],
 }
 
+/// Programs that never bind a socket by themselves: one that they have was left to them by who
+/// started them.
+const BIND_NOTHING: &[&str] = &[
+    "bash",
+    "cat",
+    "dash",
+    "env",
+    "fish",
+    "ksh",
+    "logger",
+    "nohup",
+    "rotatelogs",
+    "sh",
+    "sleep",
+    "tail",
+    "tee",
+    "timeout",
+    "xargs",
+    "zsh",
+];
+
 /// Who a process is beside the one that made the attempt.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject {
@@ -220,6 +241,7 @@ pub(super) fn fill(subject: Subject, buffers: &mut Buffers<'_>, process: &mut Pr
     if !has_name {
         process.user = None;
     }
+    process.service = unit::find(subject.pid, subject.own, buffers.short);
 }
 
 #[inline(never)]
@@ -235,6 +257,7 @@ fn fill_program(subject: Subject, buffers: &mut Buffers<'_>, process: &mut Proce
             return;
         }
     };
+    process.inherited = BIND_NOTHING.contains(&program.file_name());
     process.same_program = process.is_own
         || program_id(subject.pid).is_some_and(|id| program_id(subject.own) == Some(id));
     match rules {

@@ -155,6 +155,18 @@ impl Row {
         }
     }
 
+    /// The index of the interface that it is bound to; 0 for none.
+    pub(super) fn device(&self) -> u32 {
+        self.device
+    }
+
+    /// Its peer, if that can only be on this machine: loopback, or the socket's own address.
+    pub(super) fn peer_here(&self) -> Option<(IpAddr, u16)> {
+        let (local, remote) = (self.ip(&self.ip), self.ip(&self.remote_ip));
+        let is_here = remote == local || remote.to_canonical().is_loopback();
+        (is_here && self.remote_port != 0).then_some((remote, self.remote_port))
+    }
+
     /// The addresses whose packets it takes.
     pub(super) fn reach(&self) -> Reach {
         Reach::of_ip(self.ip(&self.ip), self.v6only != 0, self.device)

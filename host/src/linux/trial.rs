@@ -24,28 +24,65 @@ pub(super) fn reuseaddr(attempt: &Attempt, device: u32) -> Fact<bool> {
     }
 }
 
+/// How many ports above the one that is taken are tried.
+const NEIGHBOURS: u16 = 8;
+
+/// A port above the taken one that a socket of the same kind could have now. The trial socket is
+/// closed at once.
+#[inline(never)]
+pub(super) fn free_port(attempt: &Attempt, device: u32) -> Fact<u16> {
+    let Some(taken) = attempt.address.as_ref().and_then(Address::port) else {
+        return Fact::Unknown(Why::NotAsked);
+    };
+    for port in (taken.saturating_add(1)..=taken.saturating_add(NEIGHBOURS)).filter(|p| *p > taken)
+    {
+        let tried = socket_like(attempt, device).and_then(|socket| {
+            let address = attempt.address.as_ref().ok_or(Errno::AFNOSUPPORT)?;
+            bind_to(&socket, address, port)
+        });
+        match tried {
+            Ok(()) => return Fact::Known(port),
+            Err(Errno::ADDRINUSE) => {}
+            Err(errno) => return Fact::Unknown(why(errno)),
+        }
+    }
+    Fact::Unknown(Why::NotAsked)
+}
+
 fn try_with_reuseaddr(attempt: &Attempt, address: &Address, device: u32) -> Result<(), Errno> {
-    let family = match address {
-        Address::V4 { .. } => AddressFamily::INET,
-        Address::V6 { .. } => AddressFamily::INET6,
+    let socket = socket_like(attempt, device)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind_to(&socket, address, address.port().unwrap_or_default())
+}
+
+/// A socket like that of an attempt.
+fn socket_like(attempt: &Attempt, device: u32) -> Result<Descriptor, Errno> {
+    let family = match &attempt.address {
+        Some(Address::V4 { .. }) => AddressFamily::INET,
+        Some(Address::V6 { .. }) => AddressFamily::INET6,
         _ => return Err(Errno::AFNOSUPPORT),
     };
-    let protocol = match attempt.socket.protocol {
-        Some(Protocol::Mptcp) => ipproto::MPTCP,
-        _ => ipproto::TCP,
+    let (kind, protocol) = match attempt.socket.protocol {
+        Some(Protocol::Udp) => (SocketType::DGRAM, ipproto::UDP),
+        Some(Protocol::Mptcp) => (SocketType::STREAM, ipproto::MPTCP),
+        _ => (SocketType::STREAM, ipproto::TCP),
     };
-    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, Some(protocol))?;
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(protocol))?;
     let socket = Descriptor::high(socket)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
     if let Some(v6only) = attempt.socket.v6only {
         sockopt::set_ipv6_v6only(&socket, v6only)?;
     }
     if device != 0 {
         set_device(&socket, device)?;
     }
+    Ok(socket)
+}
+
+/// Binds to an address with another port.
+fn bind_to(socket: &Descriptor, address: &Address, port: u16) -> Result<(), Errno> {
     match *address {
-        Address::V4 { ip, port } => bind(&socket, &core::net::SocketAddrV4::new(ip, port)),
-        Address::V6 { ip, port, scope } => bind(&socket, &SocketAddrV6::new(ip, port, 0, scope)),
+        Address::V4 { ip, .. } => bind(socket, &core::net::SocketAddrV4::new(ip, port)),
+        Address::V6 { ip, scope, .. } => bind(socket, &SocketAddrV6::new(ip, port, 0, scope)),
         _ => Err(Errno::AFNOSUPPORT),
     }
 }
@@ -70,6 +107,46 @@ pub(super) fn device(socket: BorrowedFd<'_>) -> u32 {
         }
     });
     if result.is_ok() { index.cast_unsigned() } else { 0 }
+}
+
+/// `SO_NETNS_COOKIE` (include/uapi/asm-generic/socket.h, Linux 5.14).
+const NETNS_COOKIE: libc::c_int = 71;
+
+/// Whether a socket is in the network namespace in which this process makes new ones.
+#[inline(never)]
+pub(super) fn same_network(socket: BorrowedFd<'_>) -> Fact<bool> {
+    use std::os::fd::AsFd;
+    let fresh = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .and_then(Descriptor::high);
+    let fresh = match fresh {
+        Ok(fresh) => network(fresh.as_fd()),
+        Err(errno) => Err(errno),
+    };
+    match (network(socket), fresh) {
+        (Ok(theirs), Ok(ours)) => Fact::Known(theirs == ours),
+        (Err(errno), _) | (_, Err(errno)) => Fact::Unknown(why(errno)),
+    }
+}
+
+/// The number of a socket's network namespace.
+fn network(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let mut cookie = 0_u64;
+    let mut length: libc::socklen_t = size_of::<u64>() as libc::socklen_t;
+    keeping_errno(|| {
+        // SAFETY: both pointers are valid for the writes of the kernel, which are as long as the
+        // length says; by number, so that no hook sees the call.
+        unsafe {
+            libc::syscall(
+                libc::SYS_getsockopt,
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                NETNS_COOKIE,
+                &raw mut cookie,
+                &raw mut length,
+            )
+        }
+    })?;
+    Ok(cookie)
 }
 
 fn set_device(socket: &Descriptor, device: u32) -> Result<(), Errno> {

@@ -15,7 +15,7 @@ use super::super::tell::{fix, say};
 /// Names the overlaps in `also`, and says them. Connections are at one address each, whatever their
 /// server was bound to: there they explain nothing.
 pub(super) fn explain(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
-    if !matches!(socket.state, SocketState::Listen | SocketState::Bound | SocketState::Udp) {
+    if !socket.state.is_kept_on_purpose() {
         return;
     }
     let Some(ours) = case.attempt.address.as_ref().and_then(Address::ip) else { return };
@@ -64,7 +64,9 @@ fn wildcards(ours: IpAddr, theirs: IpAddr, diagnosis: &mut Diagnosis) {
 /// A socket without a device takes the packets of every device (socket(7), `SO_BINDTODEVICE`).
 fn devices(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
     let ours = case.facts.device;
-    if (ours == 0 && socket.device == 0) || !note(diagnosis, Cause::DeviceOverlap) {
+    // A link-local address has a device by its scope.
+    let is_scoped = matches!(socket.local, Address::V6 { scope, .. } if scope != 0);
+    if is_scoped || (ours == 0 && socket.device == 0) || !note(diagnosis, Cause::DeviceOverlap) {
         return;
     }
     match (ours, socket.device) {

@@ -383,7 +383,10 @@ fn what_has_no_port_is_not_looked_up() {
     };
     let mut path = Attempt::new(Function::Bind, 3);
     path.address = Some(Address::Path("/run/a".into()));
-    for attempt in [attempt("127.0.0.1", 0), udp_lite, path, Attempt::new(Function::Bind, 3)] {
+    let chosen = gathered(&query(&attempt("127.0.0.1", 0), code::EADDRINUSE));
+    assert_eq!(Facts { ephemeral: chosen.ephemeral, ..Facts::NONE }, chosen);
+    assert!(chosen.ephemeral.known().is_some_and(|(first, last)| first < last));
+    for attempt in [udp_lite, path, Attempt::new(Function::Bind, 3)] {
         assert_eq!(gathered(&query(&attempt, code::EADDRINUSE)), Facts::NONE);
         let elsewhere = port_is_bound_elsewhere(&query(&attempt, 0), &mut scratch());
         assert_eq!(elsewhere, Fact::Unknown(Why::NotAsked));

@@ -1,0 +1,66 @@
+//! The systemd unit that a process belongs to, by its control group.
+
+use bindshim_core::text::Text;
+
+use super::files::{self, ShortPath};
+
+/// Writes the service of the system manager that `pid` belongs to, if `own` is not part of the same
+/// one: to stop it by its manager would stop both. Services of a user's manager are left alone.
+#[inline(never)]
+pub(super) fn find(pid: u32, own: u32, buffer: &mut [u8]) -> Option<Text<64>> {
+    let mut text = Text::EMPTY;
+    let (theirs, ours) = buffer.split_at_mut(buffer.len() / 2);
+    let unit = service(read(pid, theirs)?)?;
+    if read(own, ours).and_then(service) == Some(unit) {
+        return None;
+    }
+    text.push_bytes(unit);
+    Some(text)
+}
+
+fn read(pid: u32, buffer: &mut [u8]) -> Option<&[u8]> {
+    files::read_short(ShortPath::of_process(pid, "cgroup").as_c_str(), buffer).ok()
+}
+
+/// The service in `/proc/PID/cgroup` (cgroups(7)): the last part of its path that is one, where the
+/// path is below the system's slice (systemd.slice(5)). A name that a shell could take for more than
+/// a name is none.
+fn service(cgroups: &[u8]) -> Option<&[u8]> {
+    let lines = cgroups.split(|byte| *byte == b'\n');
+    let mut paths = lines.filter_map(|line| {
+        line.strip_prefix(b"0::").or_else(|| line.split(|byte| *byte == b':').nth(2))
+    });
+    let path = paths.find_map(|path| path.strip_prefix(b"/system.slice/"))?;
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"@._:-".contains(byte);
+    path.split(|byte| *byte == b'/')
+        .rfind(|part| part.ends_with(b".service"))
+        .filter(|unit| unit.iter().all(is_plain) && !unit.starts_with(b"-"))
+        .filter(|unit| unit.len() <= 64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_found_in_control_groups() {
+        for (cgroups, unit) in [
+            ("0::/system.slice/nginx.service\n", Some("nginx.service")),
+            (
+                "0::/system.slice/system-postgresql.slice/postgresql@15-main.service\n",
+                Some("postgresql@15-main.service"),
+            ),
+            ("0::/system.slice/ssh.service/worker\n", Some("ssh.service")),
+            ("12:pids:/system.slice/a.service\n1:name=systemd:/x\n0::/\n", Some("a.service")),
+            ("0::/user.slice/user-1000.slice/user@1000.service/app.slice/a.service\n", None),
+            ("0::/system.slice/docker-0123.scope\n", None),
+            ("0::/system.slice/$(reboot).service\n", None),
+            ("0::/system.slice/-a.service\n", None),
+            ("0::/\n", None),
+            ("", None),
+        ] {
+            let found = service(cgroups.as_bytes());
+            assert_eq!(found, unit.map(str::as_bytes), "{cgroups}");
+        }
+    }
+}
