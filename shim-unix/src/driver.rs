@@ -146,6 +146,8 @@ impl Driver {
     ) -> ControlFlow<(), Command> {
         match command {
             Command::Call => self.held.release(),
+            // Where there is nothing to tell, nothing is done.
+            Command::Emit | Command::Return(_) => {}
             _ => self.held.hold(),
         }
         let answer = match command {
@@ -276,8 +278,7 @@ impl Driver {
             let event = engine.event(&self.attempt, diagnosis);
             self.guest.announce_wait(&self.held, caller, &event, longest_ns / 1_000_000);
         }
-        self.held.release();
-        let interrupted = wait::until(until_ns);
+        let interrupted = wait::until(until_ns, &mut self.held);
         Answer::Woke { now_ns: clock::monotonic_ns(), interrupted }
     }
 
@@ -287,6 +288,7 @@ impl Driver {
         if !self.guest.is_told(self.attempt.call, failed) {
             return;
         }
+        self.held.hold();
         match (failed, &self.findings) {
             (false, _) => self.describe_success(),
             // Facts were gathered: the socket is told as it was when the call failed.

@@ -289,6 +289,22 @@ fn exiting_holder_without_privilege() {
     }
 }
 
+/// `pthread_exit` in `main` leaves a process whose first thread is a zombie, and which serves on.
+#[test]
+fn a_server_whose_first_thread_has_ended_is_not_ending() {
+    let room = Room::for_root("the descriptors of its other threads are root's to see");
+    let port = room.port();
+    let holder = room.run_victim("leader", &port.to_string()).start();
+    room.wait_for_listener(port);
+    let record = failure(&room, &format!("tcp4 bind 127.0.0.1 {port}"));
+    assert_diagnosis(&record, "other_program_listening", [Cure::No, Cure::No]);
+    let found = &record["diagnosis"]["holders"][0];
+    assert_eq!(
+        (found["pid"].as_u64(), &found["state"]),
+        (Some(holder.pid().into()), &"listen".into())
+    );
+}
+
 #[test]
 fn udp_port_taken() {
     let room = Room::new();

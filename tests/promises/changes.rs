@@ -58,3 +58,21 @@ fn a_process_in_a_root_without_proc_keeps_its_log() {
     assert_eq!(holder["unknown"], "no_proc", "{record}");
     assert_eq!(fs::read_dir(empty).expect("it is there").count(), 0, "nothing is left there");
 }
+
+#[test]
+fn a_log_that_is_closed_in_another_root_is_not_opened_by_its_name_there() {
+    let room = Room::for_root("chroot needs a privilege");
+    let log = room.path("log");
+    let jail = room.path("jail");
+    let inside = jail.join(log.strip_prefix("/").expect("it is absolute"));
+    fs::create_dir_all(inside.parent().expect("it has one")).expect("the room is writable");
+    fs::write(&inside, "not ours\n").expect("the room is writable");
+    let steps = format!(
+        "tcp4 bind 127.0.0.1 0 chroot {} chdir / closefrom 3 tcp4 bind 127.0.0.1 0",
+        jail.display()
+    );
+    let ended = room.run_victim("steps", &steps).way(&room, Way::Preload).log_to(&log).finish();
+    assert_eq!(ended.stdout, "bind 0\nbind 0\n");
+    assert_eq!(fs::read_to_string(inside).expect("it is there"), "not ours\n");
+    assert_eq!(Records::read(&log).calls("bind").len(), 1, "the second is lost");
+}

@@ -224,6 +224,7 @@ fn signals_end_a_wait_at_once() {
         let ended = victim.wait();
         assert!(sent.elapsed() < Duration::from_secs(2), "after {:?}", sent.elapsed());
         assert_eq!(ended.signal(), Some(signal), "as without us: {}", ended.stdout);
+        assert_error(ended.records().only("bind"), 98, "EADDRINUSE");
     }
 }
 

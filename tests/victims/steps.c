@@ -120,6 +120,7 @@ int main(int argc, char **argv) {
         else if (strcmp(step, "kill_into_exit") == 0) kill_into_exit(*next++);
         else if (strcmp(step, "chdir") == 0) change("chdir", chdir(*next++));
         else if (strcmp(step, "chroot") == 0) change("chroot", chroot(*next++));
+        else if (strcmp(step, "closefrom") == 0) closefrom(atoi(*next++));
         else if (strcmp(step, "setuid") == 0) change("setuid", setuid((uid_t)atoi(*next++)));
         else if (strcmp(step, "wait") == 0) { if (getchar() == EOF) give_up("standard input"); }
         else if (strcmp(step, "handle") == 0) signal(SIGINT, on_interrupt);

@@ -1,22 +1,25 @@
 //! The sockets on which the program itself switched SO_REUSEADDR off.
 
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 /// How many sockets are remembered.
 const SIZE: usize = 256;
 
-/// A fixed table of socket cookies, without a lock. When it is full, it says of every socket that
-/// the option may have been switched off: a doubt must not lead to a change.
+/// A fixed table of socket cookies, without a lock. When it is full, the lowest cookie makes room,
+/// which is about the oldest socket's (`gen_cookie_next`, include/linux/cookie.h); from then on the
+/// table says of every socket up to that one that the option may have been switched off: a doubt
+/// must not lead to a change.
 pub struct Cleared {
     cookies: [AtomicU64; SIZE],
-    full: AtomicBool,
+    /// The highest cookie that had to make room.
+    forgotten: AtomicU64,
 }
 
 impl Cleared {
     /// No socket.
     #[must_use]
     pub const fn new() -> Self {
-        Self { cookies: [const { AtomicU64::new(0) }; SIZE], full: AtomicBool::new(false) }
+        Self { cookies: [const { AtomicU64::new(0) }; SIZE], forgotten: AtomicU64::new(0) }
     }
 
     /// The program set the option on the socket to `value`; `None` is a socket whose cookie the
@@ -25,7 +28,7 @@ impl Cleared {
         match (cookie, value) {
             (Some(cookie), false) => self.insert(cookie),
             (Some(cookie), true) => self.remove(cookie),
-            (None, false) => self.full.store(true, Ordering::Relaxed),
+            (None, false) => self.forgotten.store(u64::MAX, Ordering::Relaxed),
             (None, true) => {}
         }
     }
@@ -33,8 +36,11 @@ impl Cleared {
     /// Whether the program may have switched the option off on the socket.
     #[must_use]
     pub fn may_contain(&self, cookie: Option<u64>) -> bool {
-        self.full.load(Ordering::Relaxed)
-            || cookie.is_some_and(|cookie| self.find(cookie).is_some())
+        let forgotten = self.forgotten.load(Ordering::Relaxed);
+        match cookie {
+            Some(cookie) => cookie <= forgotten || self.find(cookie).is_some(),
+            None => forgotten == u64::MAX,
+        }
     }
 
     fn find(&self, cookie: u64) -> Option<&AtomicU64> {
@@ -42,13 +48,19 @@ impl Cleared {
     }
 
     fn insert(&self, cookie: u64) {
-        let known = self.find(cookie).is_some();
-        let inserted = known
-            || self.cookies.iter().any(|slot| {
-                slot.compare_exchange(0, cookie, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-            });
-        if !inserted {
-            self.full.store(true, Ordering::Relaxed);
+        let takes = |slot: &AtomicU64, old| {
+            slot.compare_exchange(old, cookie, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        };
+        if self.find(cookie).is_some() || self.cookies.iter().any(|slot| takes(slot, 0)) {
+            return;
+        }
+        let lowest = |slot: &&AtomicU64| slot.load(Ordering::Relaxed);
+        let Some(slot) = self.cookies.iter().min_by_key(lowest) else { return };
+        let old = slot.load(Ordering::Relaxed);
+        // Forgotten first: a socket is never neither in the table nor in doubt.
+        self.forgotten.fetch_max(old, Ordering::Relaxed);
+        if old > cookie || !takes(slot, old) {
+            self.forgotten.fetch_max(cookie, Ordering::Relaxed);
         }
     }
 
@@ -78,12 +90,16 @@ mod tests {
         assert!(!cleared.may_contain(Some(6)));
         cleared.program_set(Some(5), true);
         assert!(!cleared.may_contain(Some(5)));
-        for cookie in 1..=SIZE as u64 {
+        let first = 1000;
+        for cookie in first..first + SIZE as u64 {
             cleared.program_set(Some(cookie), false);
         }
-        assert!(!cleared.may_contain(Some(9999)));
-        cleared.program_set(Some(1000), false);
-        assert!(cleared.may_contain(Some(9999)), "a full table doubts everything");
+        assert!(!cleared.may_contain(Some(999)), "all have room");
+        cleared.program_set(Some(2000), false);
+        assert!(cleared.may_contain(Some(2000)));
+        assert!(cleared.may_contain(Some(first)), "it made room, and is in doubt");
+        assert!(cleared.may_contain(Some(999)), "so is what is older");
+        assert!(!cleared.may_contain(Some(3000)), "what is newer is not");
     }
 
     #[test]

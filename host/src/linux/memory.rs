@@ -2,7 +2,10 @@
 
 use core::ptr::{self, NonNull};
 
+use rustix::io::Errno;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
+
+use super::system::call;
 
 /// Types of which all-zero bytes are a value.
 ///
@@ -113,7 +116,7 @@ pub fn map_wiped_on_fork<T: Zeroed>() -> Option<&'static T> {
 
 /// Whether `length` bytes at `address` can be read, as the kernel finds out without reading on
 /// behalf of anybody: `rt_sigprocmask` copies its set in before it looks at `how`
-/// (kernel/signal.c), and an invalid `how` changes nothing. Sets `errno`.
+/// (kernel/signal.c), and an invalid `how` changes nothing.
 #[must_use]
 pub fn is_readable(address: *const u8, length: usize) -> bool {
     const PAGE: usize = 4096;
@@ -138,19 +141,10 @@ pub fn is_readable(address: *const u8, length: usize) -> bool {
 /// Probes the eight bytes at `at`. Fewer readable bytes before an unmapped page count as
 /// unreadable: no address of a socket is that short.
 fn probe(at: *const u8) -> bool {
-    const NO_SUCH_HOW: libc::c_int = -1;
+    const NO_SUCH_HOW: libc::c_long = -1;
     // SAFETY: the kernel checks the pointer itself and fails; nothing is written.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            NO_SUCH_HOW,
-            at,
-            ptr::null_mut::<libc::c_void>(),
-            8usize,
-        )
-    };
-    // SAFETY: libc gives a valid pointer to this thread's errno.
-    result == -1 && unsafe { *libc::__errno_location() } == libc::EINVAL
+    let result = unsafe { call(libc::SYS_rt_sigprocmask, [NO_SUCH_HOW, at as _, 0, 8, 0]) };
+    result == Err(Errno::INVAL)
 }
 
 #[cfg(test)]

@@ -1,8 +1,11 @@
 //! What `/proc` tells of a process (proc(5)).
 
+use core::mem::MaybeUninit;
+
 use bindshim_core::facts::Process;
 use bindshim_core::record::Identity;
 use bindshim_core::text::Text;
+use rustix::fs::RawDir;
 use rustix::io::Errno;
 
 use super::descriptor::Descriptor;
@@ -28,13 +31,20 @@ pub(super) struct Stat<'a> {
     pub(super) is_exiting: bool,
     /// Whether nothing but its exit code is left of it: it has no descriptors any more.
     pub(super) is_dead: bool,
+    /// Whether that is so of its first thread alone (`pthread_exit` in `main`), and others are there.
+    has_survivors: bool,
 }
 
 impl<'a> Stat<'a> {
     /// Reads that of a process.
     pub(super) fn read(pid: u32, buffer: &'a mut [u8]) -> Result<Self, Errno> {
         let text = files::read_short(ShortPath::of_process(pid, "stat").as_c_str(), buffer)?;
-        Self::parse(text).ok_or(Errno::INVAL)
+        let mut stat = Self::parse(text).ok_or(Errno::INVAL)?;
+        if stat.has_survivors {
+            stat.is_exiting = survivors_are_exiting(pid);
+            stat.is_dead = false;
+        }
+        Ok(stat)
     }
 
     /// The name may hold anything, also spaces, newlines and parentheses: it ends at the last one.
@@ -47,14 +57,40 @@ impl<'a> Stat<'a> {
         let state = *fields.next()?.first()?;
         let ppid = files::number(fields.next()?)?;
         let flags = files::number(fields.nth(4)?)?;
-        let start = files::number(fields.nth(12)?)?;
+        let threads = files::number(fields.nth(10)?)?;
+        let start = files::number(fields.nth(1)?)?;
         // SIGKILL of a whole process is put into the set of each thread (`complete_signal`,
         // kernel/signal.c), so that this set, which is not the shared one, shows it.
         let pending = files::number(fields.nth(8)?)?;
         let is_dead = matches!(state, b'Z' | b'X' | b'x');
         let is_exiting = flags & EXITING != 0 || pending & KILL != 0 || is_dead;
-        Some(Self { name, ppid: u32::try_from(ppid).ok()?, start, is_exiting, is_dead })
+        let has_survivors = threads > 1 && flags & EXITING != 0;
+        let ppid = u32::try_from(ppid).ok()?;
+        Some(Self { name, ppid, start, is_exiting, is_dead, has_survivors })
     }
+}
+
+/// Whether the threads that are left of a process whose first one has ended are ending too. One
+/// tells: what ends a process ends all its threads (`do_group_exit`, kernel/exit.c).
+#[inline(never)]
+fn survivors_are_exiting(pid: u32) -> bool {
+    let Ok(directory) = files::open_directory(ShortPath::of_process(pid, "task").as_c_str()) else {
+        return true;
+    };
+    let mut entries = [MaybeUninit::uninit(); 256];
+    let mut threads = RawDir::new(&directory, &mut entries);
+    while let Some(Ok(entry)) = threads.next() {
+        let thread = files::number(entry.file_name().to_bytes()).map(u32::try_from);
+        let Some(Ok(thread)) = thread.filter(|thread| *thread != Ok(pid)) else { continue };
+        let mut text = [0; 512];
+        // A thread is shown under its own number as well (proc(5)).
+        let path = ShortPath::of_process(thread, "stat");
+        let stat = files::read_short(path.as_c_str(), &mut text).ok().and_then(Stat::parse);
+        if let Some(stat) = stat {
+            return stat.is_exiting;
+        }
+    }
+    true
 }
 
 /// Part of `/proc/PID/status`.
@@ -249,9 +285,7 @@ fn fill_program(subject: Subject, buffers: &mut Buffers<'_>, process: &mut Proce
     let Some(program) = &mut process.program else { return };
     let rules = match read_program(subject.pid, buffers.short, program) {
         Ok(rules) => rules,
-        Err(errno) => {
-            // A process loses its program before its descriptors when it ends.
-            process.exiting |= errno == Errno::NOENT;
+        Err(_) => {
             process.script = None;
             fill_name(subject.pid, buffers.short, process);
             return;
@@ -274,7 +308,10 @@ fn fill_name(pid: u32, buffer: &mut [u8], process: &mut Process) {
             program.push_bytes(stat.name);
             process.exiting |= stat.is_exiting;
         }
-        Err(_) => process.program = None,
+        Err(_) => {
+            process.program = None;
+            process.exiting = true;
+        }
     }
 }
 

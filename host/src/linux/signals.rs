@@ -63,10 +63,16 @@ const FAULTS: Signals = Signals::of(&[
     libc::SIGSYS,
 ]);
 
-/// With this one glibc makes every thread change its user, and waits for it (nptl(7)).
-const SETXID: Signals = Signals::of(&[33]);
-
 const ALL: Signals = Signals(u64::MAX);
+
+/// With these libc makes every thread do something, and waits for it: change its user (nptl(7)),
+/// or whatever musl's `__synccall` is used for. Each libc keeps the first real-time signals for
+/// itself, and numbers those of programs from the next one on (signal(7)): the first of them,
+/// which is the kernel's 32, is none of these in either.
+fn libc_own() -> Signals {
+    (33..libc::SIGRTMIN())
+        .fold(Signals::NONE, |signals, signal| signals.with(Signals::of(&[signal])))
+}
 
 const PIPE: Signals = Signals::of(&[libc::SIGPIPE]);
 const XFSZ: Signals = Signals::of(&[libc::SIGXFSZ]);
@@ -99,7 +105,7 @@ impl Held {
     /// Holds signals back, if they are not.
     pub fn hold(&mut self) {
         if self.before.is_none() {
-            self.before = block(ALL.but(FAULTS).but(SETXID));
+            self.before = block(ALL.but(FAULTS).but(libc_own()));
         }
     }
 
@@ -110,24 +116,24 @@ impl Held {
         }
     }
 
-    /// Makes a write whose own signals the program never sees. `EPERM` where they are not held back.
+    /// Makes a write whose own signals the program never sees. `EPERM` where they are not held back,
+    /// `EAGAIN` where the program has one of them pending.
     ///
     /// A write raises SIGPIPE (no reader) and SIGXFSZ (beyond `RLIMIT_FSIZE`) for the calling thread
     /// alone, so that taking back what came of it is enough (signal(7)). A blocked SIGTTOU is not
     /// raised at all, and the write goes through (termios(3), `TOSTOP`).
     pub(super) fn write(&self, call: impl FnOnce() -> Result<usize>) -> Result<usize> {
         let before = self.before.ok_or(Errno::PERM)?;
-        // What is pending now was not raised by us and stays. For this thread alone it can be
-        // pending only where the program itself has the signal blocked.
-        let waiting = if before.overlap(RAISED_BY_WRITES) { pending() } else { Signals::NONE };
+        // Only where the program itself has such a signal blocked can one be pending for this
+        // thread, and one of ours could not be told from it.
+        if before.overlap(RAISED_BY_WRITES) && pending().overlap(RAISED_BY_WRITES) {
+            return Err(Errno::AGAIN);
+        }
         let answer = call();
-        let raised = match answer {
-            Err(Errno::PIPE) => PIPE,
-            Err(Errno::FBIG) => XFSZ,
-            _ => return answer,
-        };
-        if !waiting.overlap(raised) {
-            take(raised);
+        match answer {
+            Err(Errno::PIPE) => take(PIPE),
+            Err(Errno::FBIG) => take(XFSZ),
+            _ => {}
         }
         answer
     }
@@ -147,24 +153,24 @@ const SET_SIZE: c_long = 8;
 fn block(signals: Signals) -> Option<Signals> {
     let mut before = Signals::NONE;
     let how = c_long::from(libc::SIG_BLOCK);
-    let arguments = [how, signals.address(), before.address_mut(), SET_SIZE];
+    let arguments = [how, signals.address(), before.address_mut(), SET_SIZE, 0];
     // SAFETY: the kernel reads the one set and writes the other; both live through the call.
     let answer = unsafe { call(libc::SYS_rt_sigprocmask, arguments) };
-    (answer == 0).then_some(before)
+    answer.is_ok().then_some(before)
 }
 
 /// Gives this thread the mask that [`block`] returned.
 fn restore(mask: Signals) {
     let how = c_long::from(libc::SIG_SETMASK);
     // SAFETY: the kernel reads the set, which lives through the call, and writes none.
-    unsafe { call(libc::SYS_rt_sigprocmask, [how, mask.address(), 0, SET_SIZE]) };
+    let _ = unsafe { call(libc::SYS_rt_sigprocmask, [how, mask.address(), 0, SET_SIZE, 0]) };
 }
 
 /// The signals that wait for this thread or its process (rt_sigpending(2)).
 pub(super) fn pending() -> Signals {
     let mut pending = Signals::NONE;
     // SAFETY: the kernel writes the set, which lives through the call.
-    unsafe { call(libc::SYS_rt_sigpending, [pending.address_mut(), SET_SIZE, 0, 0]) };
+    let _ = unsafe { call(libc::SYS_rt_sigpending, [pending.address_mut(), SET_SIZE, 0, 0, 0]) };
     pending
 }
 
@@ -172,10 +178,10 @@ pub(super) fn pending() -> Signals {
 /// come before those of its process (rt_sigtimedwait(2), `dequeue_signal` of kernel/signal.c).
 fn take(signals: Signals) {
     let at_once: [c_long; 2] = [0; 2];
-    let arguments = [signals.address(), 0, (&raw const at_once) as c_long, SET_SIZE];
+    let arguments = [signals.address(), 0, (&raw const at_once) as c_long, SET_SIZE, 0];
     // SAFETY: the kernel reads the set and a `struct timespec` of two longs, which both live
     // through the call, and writes nothing.
-    unsafe { call(libc::SYS_rt_sigtimedwait, arguments) };
+    let _ = unsafe { call(libc::SYS_rt_sigtimedwait, arguments) };
 }
 
 #[cfg(test)]
@@ -210,7 +216,7 @@ mod tests {
             // SAFETY: raises a signal that is blocked.
             unsafe { libc::raise(libc::SIGUSR1) };
             assert_eq!(CAUGHT.load(Ordering::Relaxed), 0);
-            assert!(!blocked().overlap(FAULTS) && !blocked().overlap(SETXID));
+            assert!(!blocked().overlap(FAULTS) && !blocked().overlap(libc_own()));
             drop(held);
             assert_eq!(CAUGHT.load(Ordering::Relaxed), 1);
             assert_eq!(blocked(), before);
@@ -236,7 +242,7 @@ mod tests {
             let before = block(PIPE).unwrap();
             // SAFETY: raises a signal that is blocked.
             unsafe { libc::raise(libc::SIGPIPE) };
-            assert_eq!(to_nobody(&Held::all()), Err(Errno::PIPE));
+            assert_eq!(to_nobody(&Held::all()), Err(Errno::AGAIN));
             assert!(pending().overlap(PIPE) && blocked().overlap(PIPE));
             restore(before);
             assert_eq!(CAUGHT.load(Ordering::Relaxed), 1);

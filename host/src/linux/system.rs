@@ -4,21 +4,23 @@
 use core::ffi::{c_int, c_long};
 use std::os::fd::RawFd;
 
+use rustix::io::Errno;
+
 /// F_SETSIG and F_GETSIG of fcntl(2) (include/uapi/asm-generic/fcntl.h), which `libc` lacks.
 const F_SETSIG: c_int = 10;
 const F_GETSIG: c_int = 11;
 
 /// Sets the signal that an open file would send with `O_ASYNC`; says whether it could.
 pub(super) fn set_signal(fd: RawFd, signal: c_int) -> bool {
-    let arguments = [c_long::from(fd), c_long::from(F_SETSIG), c_long::from(signal), 0];
+    let arguments = [c_long::from(fd), c_long::from(F_SETSIG), c_long::from(signal), 0, 0];
     // SAFETY: touches no memory of ours.
-    unsafe { call(libc::SYS_fcntl, arguments) == 0 }
+    unsafe { call(libc::SYS_fcntl, arguments) }.is_ok()
 }
 
-/// The signal of [`set_signal`], 0 where none was set, -1 where the number is not open.
-pub(super) fn signal_of(fd: RawFd) -> c_long {
+/// The signal of [`set_signal`], 0 where none was set; `None` where the number is not open.
+pub(super) fn signal_of(fd: RawFd) -> Option<c_long> {
     // SAFETY: touches no memory of ours.
-    unsafe { call(libc::SYS_fcntl, [c_long::from(fd), c_long::from(F_GETSIG), 0, 0]) }
+    unsafe { call(libc::SYS_fcntl, [c_long::from(fd), c_long::from(F_GETSIG), 0, 0, 0]) }.ok()
 }
 
 /// One more than the highest descriptor that this process may get, `u64::MAX` for any
@@ -29,30 +31,30 @@ pub(super) fn number_limit() -> Option<u64> {
     // SAFETY: the call writes two 64-bit numbers, the soft limit first, to `limits`, which lives
     // through it.
     let answer =
-        unsafe { call(libc::SYS_prlimit64, [0, resource, 0, (&raw mut limits) as c_long]) };
-    (answer == 0).then_some(limits[0])
+        unsafe { call(libc::SYS_prlimit64, [0, resource, 0, (&raw mut limits) as c_long, 0]) };
+    answer.is_ok().then_some(limits[0])
 }
 
 /// Closes a number, which may be closed already (close(2)).
 pub(super) fn close(fd: RawFd) {
     // SAFETY: touches no memory of ours; whose number it is, the caller knows.
-    unsafe { call(libc::SYS_close, [c_long::from(fd), 0, 0, 0]) };
+    let _ = unsafe { call(libc::SYS_close, [c_long::from(fd), 0, 0, 0, 0]) };
 }
 
-/// Makes a system call and leaves `errno` as it was; -1 is a failure.
+/// Makes a system call, by its number, so that no hook sees it, and leaves `errno` as it was.
 ///
 /// # Safety
 ///
 /// As the call itself.
-pub(super) unsafe fn call(number: c_long, [a, b, c, d]: [c_long; 4]) -> c_long {
+pub(super) unsafe fn call(number: c_long, [a, b, c, d, e]: [c_long; 5]) -> Result<c_long, Errno> {
     // SAFETY: the caller vouches for the call. `errno` is this thread's own, at an address that
     // stays for the thread's life.
     unsafe {
         let errno = libc::__errno_location();
         let before = *errno;
-        let answer = libc::syscall(number, a, b, c, d);
-        *errno = before;
-        answer
+        let answer = libc::syscall(number, a, b, c, d, e);
+        let error = core::mem::replace(&mut *errno, before);
+        if answer == -1 { Err(Errno::from_raw_os_error(error)) } else { Ok(answer) }
     }
 }
 
@@ -64,7 +66,7 @@ mod tests {
     fn errno_is_left_alone() {
         // SAFETY: this thread's own `errno`.
         unsafe { *libc::__errno_location() = 4321 };
-        assert_eq!(signal_of(-1), -1);
+        assert_eq!(signal_of(-1), None);
         assert!(!set_signal(-1, 33));
         // SAFETY: as above.
         assert_eq!(unsafe { *libc::__errno_location() }, 4321);

@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_
 
 use super::descriptor::Descriptor;
 use super::limits::why;
+use super::system::call;
 
 /// Whether the same bind succeeds with SO_REUSEADDR set. The trial socket never listens and is
 /// closed at once; still it must be tried only where nobody owns what lingers on the port, for
@@ -92,20 +93,16 @@ fn bind_to(socket: &Descriptor, address: &Address, port: u16) -> Result<(), Errn
 pub(super) fn device(socket: BorrowedFd<'_>) -> u32 {
     let mut index: libc::c_int = 0;
     let mut length: libc::socklen_t = size_of::<libc::c_int>() as libc::socklen_t;
-    let result = keeping_errno(|| {
-        // SAFETY: both pointers are valid for the writes of the kernel, which are as long as the
-        // length says; by number, so that no hook sees the call.
-        unsafe {
-            libc::syscall(
-                libc::SYS_getsockopt,
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_BINDTOIFINDEX,
-                &raw mut index,
-                &raw mut length,
-            )
-        }
-    });
+    let arguments = [
+        socket.as_raw_fd().into(),
+        libc::SOL_SOCKET.into(),
+        libc::SO_BINDTOIFINDEX.into(),
+        (&raw mut index) as _,
+        (&raw mut length) as _,
+    ];
+    // SAFETY: both pointers are valid for the writes of the kernel, which are as long as the length
+    // says.
+    let result = unsafe { call(libc::SYS_getsockopt, arguments) };
     if result.is_ok() { index.cast_unsigned() } else { 0 }
 }
 
@@ -150,39 +147,16 @@ fn network(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
 }
 
 fn set_device(socket: &Descriptor, device: u32) -> Result<(), Errno> {
-    use std::os::fd::AsFd;
     let index = device.cast_signed();
-    keeping_errno(|| {
-        // SAFETY: the value is valid for the kernel to read; by number, so that no hook sees the
-        // call.
-        unsafe {
-            libc::syscall(
-                libc::SYS_setsockopt,
-                socket.as_fd().as_raw_fd(),
-                libc::SOL_SOCKET,
-                libc::SO_BINDTOIFINDEX,
-                &raw const index,
-                size_of::<libc::c_int>(),
-            )
-        }
-    })
-}
-
-/// Makes a system call through libc, and takes its error out of `errno`.
-fn keeping_errno(call: impl FnOnce() -> libc::c_long) -> Result<(), Errno> {
-    // SAFETY: libc gives a valid pointer to this thread's errno.
-    let errno = unsafe { libc::__errno_location() };
-    // SAFETY: as above; only this thread uses it.
-    let before = unsafe { errno.read() };
-    let result = if call() == 0 {
-        Ok(())
-    } else {
-        // SAFETY: as above.
-        Err(Errno::from_raw_os_error(unsafe { errno.read() }))
-    };
-    // SAFETY: as above.
-    unsafe { errno.write(before) };
-    result
+    let arguments = [
+        socket.number().into(),
+        libc::SOL_SOCKET.into(),
+        libc::SO_BINDTOIFINDEX.into(),
+        (&raw const index) as _,
+        size_of::<libc::c_int>() as _,
+    ];
+    // SAFETY: the value is valid for the kernel to read.
+    unsafe { call(libc::SYS_setsockopt, arguments) }.map(|_| ())
 }
 
 #[cfg(test)]

@@ -10,29 +10,32 @@ use rustix::time::Timespec;
 use super::clock;
 use super::signals::{Held, Signals, pending};
 
-/// The longest sleep before the signals are looked at again, nanoseconds.
-const SLICE: u64 = 100_000_000;
+/// The longest sleep before the signals are looked at again, nanoseconds: how late the program's
+/// own timers may come while it waits.
+const SLICE: u64 = 10_000_000;
 
 /// Signals that people and service managers end programs with.
 const ENDING: [c_int; 4] = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT];
 
-/// Sleeps until `until_ns` of the monotonic clock, in slices of 100 ms with signals held back in
-/// this thread. When an ending one is pending, stops: it then takes its course in the program. Says
-/// whether it was stopped.
+/// Sleeps until `until_ns` of the monotonic clock, in slices of 10 ms between which all signals come
+/// through. When an ending one is pending, stops: it then takes its course in the program once
+/// `held` is released. Says whether it was stopped.
 #[must_use]
-pub fn until(until_ns: u64) -> bool {
+pub fn until(until_ns: u64, held: &mut Held) -> bool {
     let ending = ending_signals();
     loop {
+        held.hold();
         let left = until_ns.saturating_sub(clock::monotonic_ns());
-        let held = Held::all();
         if left != 0 && !pending().overlap(ending) {
             sleep(left.min(SLICE));
         }
-        let interrupted = pending().overlap(ending);
+        if pending().overlap(ending) {
+            return true;
+        }
         // Handlers run here, under the program's own mask: one may jump out of the call.
-        drop(held);
-        if interrupted || left == 0 {
-            return interrupted;
+        held.release();
+        if left == 0 {
+            return false;
         }
     }
 }

@@ -116,7 +116,7 @@ pub(crate) fn mark(file: &Descriptor) -> bool {
 /// The mark is on the open file description: it is shared by a forked child, it is gone when the
 /// program closed the descriptor or reused its number, and it costs a fifth of an fstat(2).
 pub(crate) fn is_marked(fd: RawFd) -> bool {
-    signal_of(fd) == c_long::from(MARKER)
+    signal_of(fd) == Some(c_long::from(MARKER))
 }
 
 #[cfg(test)]

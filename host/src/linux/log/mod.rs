@@ -262,22 +262,15 @@ impl Log {
     #[cold]
     #[inline(never)]
     fn follow(&self, place: &Place, opened: &Opened) -> bool {
-        let path = place.path();
         let Some(held) = Identity::of(opened.as_fd()) else { return true };
-        match Identity::at(path) {
+        match Identity::at(place.path()) {
             Some(named) if named.same_file(&held) => return true,
             // Moved away, with nothing in its place yet.
             None if held.links > 0 => return true,
             _ => {}
         }
-        if !place.root_is_the_same() {
-            return true;
-        }
-        let followed = open_file(path).is_some_and(|(fresh, kind)| {
-            kind == Kind::Regular
-                && mark(&fresh)
-                && is_marked(opened.fd)
-                && fresh.replace(opened.fd)
+        let followed = place.open().is_some_and(|(fresh, kind)| {
+            kind == Kind::Regular && is_marked(opened.fd) && fresh.replace(opened.fd)
         });
         if followed {
             self.torn.forget();
@@ -301,7 +294,7 @@ impl Place {
             LogTarget::Socket(path) => (Way::Socket, path),
         };
         self.way = way;
-        if way == Way::File {
+        if way.has_descriptor() {
             self.root = Identity::at(c"/");
         }
         if !path.contains(&0) {
@@ -321,8 +314,12 @@ impl Place {
         CStr::from_bytes_until_nul(&self.path).unwrap_or_default()
     }
 
-    /// Opens it: marked, under a high number.
+    /// Opens it: marked, under a high number. Not in another root directory, where the path means
+    /// what somebody else put there.
     fn open(&self) -> Option<(Descriptor, Kind)> {
+        if !self.root_is_the_same() {
+            return None;
+        }
         let (descriptor, kind) = match self.way {
             Way::File => open_file(self.path())?,
             Way::Socket => (self.open_socket()?, Kind::Socket),
