@@ -46,13 +46,13 @@ causes! {
     BoundNotListening, "bound_not_listening",
         "A socket is bound to this port but does not listen; most tools do not show it.";
     TimeWait, "time_wait",
-        "Connections of a program that has ended are in TIME_WAIT; the kernel keeps the port for a while.";
+        "Nobody has the port any more; connections that it had are in TIME_WAIT, and the kernel keeps it for a while.";
     ClosingConnection, "closing_connection",
-        "Connections of a program that has ended are not closed by their peers yet.";
+        "Nobody has the port any more; connections that it had are not closed by their peers yet.";
     LingeringConnection, "lingering_connection",
         "A process still has a connection on this port, although nothing listens any more.";
     CloseWaitLeak, "close_wait_leak",
-        "A process has connections on this port that its peers closed and that it never closed.";
+        "A process has connections on this port that its peers have closed and that it has not.";
     UdpPortTaken, "udp_port_taken",
         "Another UDP socket has this port.";
     OutgoingConnection, "outgoing_connection",

@@ -271,7 +271,7 @@ pub struct Facts {
     pub socket_uid: Fact<u32>,
     /// Whether the program's socket is in the network namespace of its process.
     pub same_network: Fact<bool>,
-    /// A port near the one that was asked for which nobody has.
+    /// A port near the one that was asked for on which nobody listens, or which nobody has (UDP).
     pub free_port: Fact<u16>,
     /// What only Windows has to tell.
     pub windows: Windows,

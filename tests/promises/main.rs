@@ -8,6 +8,7 @@ mod heap;
 mod launcher;
 mod log;
 mod policy;
+mod ports;
 mod random;
 mod recorded;
 mod safety;

@@ -56,7 +56,7 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     });
     let Some((socket, tell)) = first else { return hidden::elsewhere(case, diagnosis) };
     if may_be_innocent(case, socket) {
-        connection::unclear(case, socket, diagnosis);
+        connection::ambiguous(case, socket, diagnosis);
         return true;
     }
     tell(case, socket, diagnosis);
@@ -143,18 +143,15 @@ fn is_hidden(_: &Case<'_>, socket: &PortSocket) -> bool {
 }
 
 /// With SO_REUSEADDR or SO_REUSEPORT on, not every socket on the port is in the way
-/// (`inet_bind_conflict`, net/ipv4/inet_connection_sock.c): where several processes have one, which
-/// of them it is depends on options that are not to be seen. A listener always is, unless both
-/// sides share by SO_REUSEPORT.
+/// (`inet_bind_conflict`, net/ipv4/inet_connection_sock.c): where there are several, which of them
+/// it is depends on options that are not to be seen. A listener always is, unless both sides share
+/// by SO_REUSEPORT. What nobody has is told as such, and does no one harm.
 fn may_be_innocent(case: &Case<'_>, socket: &PortSocket) -> bool {
     let own = &case.attempt.socket;
     let shares = own.reuseport == Some(true);
-    let several = case
-        .facts
-        .sockets
-        .iter()
-        .filter_map(owner)
-        .any(|other| owner(socket).is_some_and(|leading| leading.pid != other.pid));
+    let Some(leading) = owner(socket) else { return false };
+    let is_other = |other: &PortSocket| owner(other).is_none_or(|other| other.pid != leading.pid);
+    let several = case.facts.sockets.iter().any(is_other);
     several && (shares || own.reuseaddr == Some(true) && !is_listener(socket))
 }
 
@@ -174,7 +171,8 @@ fn stop(socket: &PortSocket, say: &str, diagnosis: &mut Diagnosis) {
 fn another_port(case: &Case<'_>, who: &str, diagnosis: &mut Diagnosis) {
     match case.facts.free_port {
         Fact::Known(port) => {
-            fix(diagnosis, format_args!("give {who} another port; {port} is free"));
+            let use_of = if case.attempt.socket.is_udp() { "has" } else { "listens on" };
+            fix(diagnosis, format_args!("give {who} another port; nobody {use_of} {port}"));
         }
         Fact::Unknown(_) => fix(diagnosis, format_args!("give {who} another port")),
     }

@@ -237,7 +237,7 @@ fn holders() -> Vec<Row> {
             ..in_use(
                 &[orphan(TimeWait, Some(41_900)), orphan(TimeWait, Some(3_000))],
                 "time_wait",
-                "the program that had 0.0.0.0:8080 has ended; 2 of its connections are in TIME_WAIT; the port is free in 43 s",
+                "nobody has 0.0.0.0:8080 any more; 2 of its connections are in TIME_WAIT; the port is free in 43 s",
             )
         },
         Row {
@@ -246,7 +246,7 @@ fn holders() -> Vec<Row> {
             ..in_use(
                 &[orphan(FinWait2, Some(1_500))],
                 "closing_connection",
-                "the program that had 0.0.0.0:8080 has ended, but 1 of its connections is not closed by the peer yet (fin_wait2); the port is free in 3 s",
+                "nobody has 0.0.0.0:8080 any more, but 1 of its connections is not closed by the peer yet (fin_wait2); the port is free in 3 s",
             )
         },
         Row {
@@ -255,7 +255,7 @@ fn holders() -> Vec<Row> {
             ..in_use(
                 &[orphan(FinWait1, None), orphan(TimeWait, Some(1_500))],
                 "closing_connection",
-                "the program that had 0.0.0.0:8080 has ended, but 1 of its connections is not closed by the peer yet (fin_wait1); when they end is not known",
+                "nobody has 0.0.0.0:8080 any more, but 1 of its connections is not closed by the peer yet (fin_wait1); when they end is not known",
             )
         },
         Row {
@@ -271,7 +271,7 @@ fn holders() -> Vec<Row> {
         Row {
             certainty: "possible",
             cures: (None, Some(false)),
-            command: Some("kill 4120"),
+            command: Some("ss -tnp 'sport = :8080'"),
             ..in_use(
                 &[PortSocket { remote: Some(v4("192.0.2.1:443")), ..connected(Established) }],
                 "lingering_connection",
@@ -279,12 +279,13 @@ fn holders() -> Vec<Row> {
             )
         },
         Row {
-            cures: (None, Some(false)),
+            certainty: "probable",
+            cures: (None, None),
             command: Some("kill 4120"),
             ..in_use(
                 &[connected(CloseWait)],
                 "close_wait_leak",
-                "python3.11 http.server (pid 4120, user alice) still has a connection on 0.0.0.0:8080 that its peer closed long ago, and never ends by itself",
+                "python3.11 http.server (pid 4120, user alice) still has a connection on 0.0.0.0:8080 whose peer has closed its side: it is about to end, or was forgotten and never will",
             )
         },
         Row {
@@ -578,6 +579,26 @@ fn of_several_holders_none_is_blamed_that_may_share() {
         assert_eq!(told["cause"], cause);
         assert_eq!(told["holders"].as_array().unwrap().len(), 2);
         assert_eq!(told.to_string().contains("kill"), !reuseport);
+    }
+}
+
+/// With SO_REUSEADDR or SO_REUSEPORT, a holder may share, and what nobody has may be in the way.
+#[test]
+fn a_holder_that_may_share_is_not_blamed_for_a_time_wait() {
+    let time_wait = || orphan(SocketState::TimeWait, Some(9000));
+    let own = Process { is_own: true, ..process(7, "/usr/bin/server") };
+    for (state, owner, reuseaddr, reuseport, cause) in [
+        (SocketState::Listen, python(), false, true, "unknown"),
+        (SocketState::Listen, python(), true, false, "other_program_listening"),
+        (SocketState::Bound, python(), true, false, "unknown"),
+        (SocketState::Bound, own.clone(), true, false, "unknown"),
+        (SocketState::Bound, own, false, false, "own_process_holds_port"),
+    ] {
+        let mut row = in_use(&[held(state, owner), time_wait()], cause, "");
+        row.attempt.socket.reuseaddr = Some(reuseaddr);
+        row.attempt.socket.reuseport = Some(reuseport);
+        let told = &record(&row)["diagnosis"];
+        assert_eq!(told["cause"], cause, "{told}");
     }
 }
 

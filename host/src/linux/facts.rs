@@ -176,7 +176,8 @@ fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     let buffers = sockdiag::Buffers { one: &mut *short, many: &mut *netlink };
     facts.vanishing = is_vanishing(&target, found, buffers, limits);
     if facts.sockets.first().is_some_and(|first| first.state.is_kept_on_purpose()) {
-        find_free_port(query, &target, facts);
+        let buffers = sockdiag::Buffers { one: short, many: netlink };
+        find_free_port(query, &target, buffers, facts);
         return;
     }
     let buffers = sockdiag::Buffers { one: short, many: netlink };
@@ -199,9 +200,16 @@ fn find_peers(found: &Found, facts: &mut Facts, buffers: sockdiag::Buffers<'_>, 
 }
 
 #[inline(never)]
-fn find_free_port(query: &Query<'_>, target: &Target, facts: &mut Facts) {
-    if query.code.is_in_use() && !query.limits().are_over() {
-        facts.free_port = trial::free_port(query.attempt, target.reach.device);
+fn find_free_port(
+    query: &Query<'_>,
+    target: &Target,
+    buffers: sockdiag::Buffers<'_>,
+    facts: &mut Facts,
+) {
+    if query.code.is_in_use()
+        && let Some(port) = ports::unused_port(target, buffers, query.limits())
+    {
+        facts.free_port = Fact::Known(port);
     }
 }
 

@@ -106,7 +106,8 @@ fn find_tcp(
         }
     }
     walk(diagnostics, target, LISTENING, found)?;
-    if has_listener(found) {
+    // One that shares may do so with the listener, and then something else is in its way.
+    if has_listener(found) && !target.shares {
         return Ok(());
     }
     walk(diagnostics, target, BOUND, found)?;
@@ -181,6 +182,37 @@ pub(super) fn is_still_there(
     let mut is_there = false;
     diagnostics.find(exact, &mut |_| is_there = true).ok()?;
     Some(is_there)
+}
+
+/// How many ports above the one that is taken are looked at.
+const NEIGHBOURS: u16 = 8;
+
+/// A port above the taken one on which nobody listens (TCP) or which nobody has (UDP), as far as
+/// the addresses of the target go. No socket is tried: that could be in somebody's way.
+#[inline(never)]
+pub(super) fn unused_port(target: &Target, buffers: Buffers<'_>, limits: Limits) -> Option<u16> {
+    let mut diagnostics = Diagnostics::open(buffers, limits).ok()?;
+    let last = target.port.saturating_add(NEIGHBOURS);
+    (target.port..=last).skip(1).find(|port| {
+        let target = Target { port: *port, ..*target };
+        matches!(is_used(&mut diagnostics, &target), Ok(false))
+    })
+}
+
+fn is_used(diagnostics: &mut Diagnostics<'_>, target: &Target) -> Result<bool, Failure> {
+    let mut used = false;
+    if target.protocol == UDP {
+        for family in [INET, INET6] {
+            let all = All { family, protocol: UDP, port: target.port, states: ANY };
+            diagnostics.each(all, &mut |row| used |= row.reach().overlaps(&target.reach))?;
+        }
+        return Ok(used);
+    }
+    for ip in probes(target.reach).into_iter().flatten() {
+        let exact = Exact { ip, port: target.port, device: target.reach.device, cookie: None };
+        diagnostics.find(exact, &mut |_| used = true)?;
+    }
+    Ok(used)
 }
 
 /// Whether anybody listens where a connection on this machine goes to; `None` where that cannot be

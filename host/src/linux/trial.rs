@@ -25,31 +25,6 @@ pub(super) fn reuseaddr(attempt: &Attempt, device: u32) -> Fact<bool> {
     }
 }
 
-/// How many ports above the one that is taken are tried.
-const NEIGHBOURS: u16 = 8;
-
-/// A port above the taken one that a socket of the same kind could have now. The trial socket is
-/// closed at once.
-#[inline(never)]
-pub(super) fn free_port(attempt: &Attempt, device: u32) -> Fact<u16> {
-    let Some(taken) = attempt.address.as_ref().and_then(Address::port) else {
-        return Fact::Unknown(Why::NotAsked);
-    };
-    for port in (taken.saturating_add(1)..=taken.saturating_add(NEIGHBOURS)).filter(|p| *p > taken)
-    {
-        let tried = socket_like(attempt, device).and_then(|socket| {
-            let address = attempt.address.as_ref().ok_or(Errno::AFNOSUPPORT)?;
-            bind_to(&socket, address, port)
-        });
-        match tried {
-            Ok(()) => return Fact::Known(port),
-            Err(Errno::ADDRINUSE) => {}
-            Err(errno) => return Fact::Unknown(why(errno)),
-        }
-    }
-    Fact::Unknown(Why::NotAsked)
-}
-
 fn try_with_reuseaddr(attempt: &Attempt, address: &Address, device: u32) -> Result<(), Errno> {
     let socket = socket_like(attempt, device)?;
     sockopt::set_socket_reuseaddr(&socket, true)?;
@@ -129,21 +104,16 @@ pub(super) fn same_network(socket: BorrowedFd<'_>) -> Fact<bool> {
 fn network(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
     let mut cookie = 0_u64;
     let mut length: libc::socklen_t = size_of::<u64>() as libc::socklen_t;
-    keeping_errno(|| {
-        // SAFETY: both pointers are valid for the writes of the kernel, which are as long as the
-        // length says; by number, so that no hook sees the call.
-        unsafe {
-            libc::syscall(
-                libc::SYS_getsockopt,
-                socket.as_raw_fd(),
-                libc::SOL_SOCKET,
-                NETNS_COOKIE,
-                &raw mut cookie,
-                &raw mut length,
-            )
-        }
-    })?;
-    Ok(cookie)
+    let arguments = [
+        socket.as_raw_fd().into(),
+        libc::SOL_SOCKET.into(),
+        NETNS_COOKIE.into(),
+        (&raw mut cookie) as _,
+        (&raw mut length) as _,
+    ];
+    // SAFETY: both pointers are valid for the writes of the kernel, which are as long as the length
+    // says.
+    unsafe { call(libc::SYS_getsockopt, arguments) }.map(|_| cookie)
 }
 
 fn set_device(socket: &Descriptor, device: u32) -> Result<(), Errno> {

@@ -37,10 +37,9 @@ fn direction(case: &Case<'_>, socket: &PortSocket) -> Direction {
     let Fact::Known((first, last)) = case.facts.ephemeral else { return Direction::Unclear };
     let is_ours = socket.local.port().is_some_and(|port| (first..=last).contains(&port));
     match (is_ours, socket.peer_listens) {
+        (_, Fact::Known(true)) => Direction::Outgoing(Certainty::Certain),
         // The kernel gives none of these ports away: a server had it.
-        (false, _) => Direction::Incoming,
-        (true, Fact::Known(true)) => Direction::Outgoing(Certainty::Certain),
-        (true, Fact::Known(false)) => Direction::Incoming,
+        (false, _) | (true, Fact::Known(false)) => Direction::Incoming,
         (true, Fact::Unknown(_)) if !peer_is_a_client(case, socket) => {
             Direction::Outgoing(Certainty::Probable)
         }
@@ -106,6 +105,17 @@ pub(super) fn unclear(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnos
     } else if socket.remote.is_some() {
         say!(diagnosis.summary, "; it may be left over from a server, or an outgoing connection");
     }
+}
+
+/// Says who is there where it is not to be seen which of them is in the way.
+pub(super) fn ambiguous(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
+    unclear(case, socket, diagnosis);
+    say!(
+        diagnosis.summary,
+        "; it is one of {} sockets on the port, and the options that decide which of them is in the \
+         way are not to be seen",
+        case.facts.sockets_total
+    );
 }
 
 /// Root sees every process.

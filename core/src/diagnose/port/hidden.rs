@@ -29,17 +29,23 @@ fn kernel_use(socket: &PortSocket) -> Option<&'static str> {
         .map(|(_, _, what)| *what)
 }
 
-/// All processes were looked at, and none has it.
+/// No process was found that has it, and root's it is.
 pub(super) fn is_kernel(_: &Case<'_>, socket: &PortSocket) -> bool {
-    socket.owner == Fact::Unknown(Why::NotVisible) && kernel_use(socket).is_some()
+    matches!(socket.owner, Fact::Unknown(Why::NotVisible | Why::Permission))
+        && socket.uid == Some(0)
+        && kernel_use(socket).is_some()
 }
 
 pub(super) fn kernel(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
     let what = kernel_use(socket).unwrap_or_default();
-    found(diagnosis, Cause::KernelSocket, Certainty::Probable);
+    let certainty = match socket.owner {
+        Fact::Unknown(Why::NotVisible) => Certainty::Probable,
+        _ => Certainty::Possible,
+    };
+    found(diagnosis, Cause::KernelSocket, certainty);
     say!(
         diagnosis.summary,
-        "no process has {}; it is a port of the kernel's own {what}",
+        "no process was found that has {}; it is a port of the kernel's own {what}",
         socket.local
     );
     diagnosis.reuseaddr_cures = Some(false);

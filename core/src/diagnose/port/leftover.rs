@@ -12,17 +12,20 @@ use super::super::tell::{Span, Who, fix, fix_by, found, say};
 use super::connection::peer_is_a_client;
 use super::{Fits, is_orphan, is_time_wait, stop};
 
+/// How old it is cannot be seen: a peer that closes its side first is ordinary while an answer is
+/// under way, and a leak when it lasts.
 pub(super) fn close_wait(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
-    found(diagnosis, Cause::CloseWaitLeak, Certainty::Certain);
+    found(diagnosis, Cause::CloseWaitLeak, Certainty::Probable);
     say!(
         diagnosis.summary,
-        "{} still has a connection on {} that its peer closed long ago, and never ends by itself",
+        "{} still has a connection on {} whose peer has closed its side: it is about to end, or was \
+         forgotten and never will",
         Who(socket),
         socket.local
     );
     diagnosis.reuseaddr_cures = option_would_cure(case, None);
-    diagnosis.retry_cures = Some(false);
-    stop(socket, "stop the process that does not close it", diagnosis);
+    diagnosis.retry_cures = None;
+    stop(socket, "if it lasts, stop the process that does not close it", diagnosis);
 }
 
 pub(super) fn lingering(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
@@ -34,12 +37,19 @@ pub(super) fn lingering(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Di
         Some(remote) => say!(diagnosis.summary, " on {} with {remote}", socket.local),
         None => say!(diagnosis.summary, " on {}", socket.local),
     }
-    if !incoming {
-        say!(diagnosis.summary, "; or it made that one itself, from this port");
-    }
     diagnosis.reuseaddr_cures = option_would_cure(case, None);
     diagnosis.retry_cures = Some(false);
-    stop(socket, "stop that process, or let its connection end", diagnosis);
+    if incoming {
+        stop(socket, "stop that process, or let its connection end", diagnosis);
+    } else {
+        say!(diagnosis.summary, "; or it made that one itself, from this port");
+        let port = socket.local.port().unwrap_or_default();
+        fix_by(
+            diagnosis,
+            format_args!("look at what it is, before anything is stopped"),
+            format_args!("ss -tnp 'sport = :{port}'"),
+        );
+    }
     fix(diagnosis, reuseaddr_advice());
 }
 
@@ -48,7 +58,7 @@ pub(super) fn closing(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diag
     let count = count(case, is_orphan);
     say!(
         diagnosis.summary,
-        "the program that had {} has ended, but {count} of its connections {} not closed by the peer yet ({})",
+        "nobody has {} any more, but {count} of its connections {} not closed by the peer yet ({})",
         socket.local,
         if count == 1 { "is" } else { "are" },
         socket.state.name()
@@ -61,7 +71,7 @@ pub(super) fn time_wait(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Di
     let count = count(case, is_time_wait);
     say!(
         diagnosis.summary,
-        "the program that had {} has ended; {count} of its connections {} in TIME_WAIT",
+        "nobody has {} any more; {count} of its connections {} in TIME_WAIT",
         socket.local,
         if count == 1 { "is" } else { "are" }
     );

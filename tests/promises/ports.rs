@@ -1,0 +1,304 @@
+//! What may hold a port besides a server that listens, and why another address is in the way: each
+//! made by real programs, and cured by the command that the record advises.
+
+use std::fs;
+use std::io::Write;
+use std::process::Command;
+
+use bindshim_tests::{Room, Running, Subject, programs};
+use serde_json::Value;
+
+use crate::support::{Cure, assert_diagnosis, assert_error, assert_holder, listener, staying};
+
+/// Runs a victim that is recorded, and gives its failure.
+#[track_caller]
+fn failure(victim: Subject, room: &Room) -> Value {
+    let ended = victim.recorded(room).finish();
+    assert_eq!(ended.code(), Some(1), "{}{}", ended.stdout, ended.stderr);
+    let records = ended.records();
+    records.assert_gapless();
+    records.failed().clone()
+}
+
+fn steps(room: &Room, steps: &str) -> Subject {
+    room.run_victim("steps", steps)
+}
+
+/// Starts python3 with a script, and waits until it says "ready".
+#[track_caller]
+fn python(room: &Room, script: &str) -> Running {
+    let path =
+        room.file(&format!("{}.py", script.len()), &format!("import os, socket, time\n{script}"));
+    let mut running = room.run("python3", &format!("-u {}", path.display())).start();
+    running.wait_for("ready");
+    running
+}
+
+/// Runs the first command that the record advises.
+#[track_caller]
+fn run_advice(record: &Value) {
+    let fixes = record["diagnosis"]["fixes"].as_array().expect("the schema says so");
+    let command = fixes.iter().find_map(|fix| fix["run"].as_str()).expect("a command is advised");
+    let shell = Command::new("sh").args(["-c", command]).output().expect("sh starts");
+    assert!(shell.status.success(), "{command}: {shell:?}");
+}
+
+#[track_caller]
+fn assert_works(room: &Room, what: &str) {
+    let ended = steps(room, what).finish();
+    assert_eq!(ended.code(), Some(0), "{what}: {}", ended.stdout);
+}
+
+fn also(record: &Value) -> Vec<&str> {
+    let also = record["diagnosis"]["also"].as_array().expect("the schema says so");
+    also.iter().filter_map(Value::as_str).collect()
+}
+
+#[track_caller]
+fn assert_says(record: &Value, what: &str) {
+    let summary = record["diagnosis"]["summary"].as_str().expect("the schema says so");
+    assert!(summary.contains(what), "{summary}");
+}
+
+/// The port that the kernel gives to each outgoing connection in this test's network.
+const OUTGOING: u16 = 40_000;
+
+#[track_caller]
+fn narrow_range() {
+    let range = "/proc/sys/net/ipv4/ip_local_port_range";
+    fs::write(range, format!("{OUTGOING} {OUTGOING}")).expect("own network");
+}
+
+#[test]
+fn a_client_of_a_local_server_has_the_port() {
+    let room = Room::for_root("a network setting is changed");
+    narrow_range();
+    let _server = listener(&room, "127.0.0.1", 8080);
+    let script =
+        "s = socket.create_connection(('127.0.0.1', 8080))\nprint('ready')\ntime.sleep(60)\n";
+    let client = python(&room, script);
+    let bind = format!("tcp4 bind 127.0.0.1 {OUTGOING}");
+    let record = failure(steps(&room, &bind), &room);
+    assert_error(&record, 98, "EADDRINUSE");
+    assert_diagnosis(&record, "outgoing_connection", [Cure::No, Cure::Maybe]);
+    assert_holder(&record, client.pid(), "established", "127.0.0.1", OUTGOING);
+    assert_eq!(record["diagnosis"]["certainty"], "certain", "{record}");
+    run_advice(&record);
+    assert_works(&room, &bind);
+}
+
+/// A client that tries a port of the kernel's range again and again is connected to itself one day.
+#[test]
+fn a_client_that_is_connected_to_itself() {
+    let room = Room::for_root("a network setting is changed");
+    narrow_range();
+    let script = format!(
+        "s = socket.create_connection(('127.0.0.1', {OUTGOING}))\nprint('ready')\ntime.sleep(60)\n"
+    );
+    let client = python(&room, &script);
+    let bind = format!("tcp4 bind 0.0.0.0 {OUTGOING}");
+    let record = failure(steps(&room, &bind), &room);
+    assert_diagnosis(&record, "outgoing_connection", [Cure::No, Cure::Maybe]);
+    assert_holder(&record, client.pid(), "established", "127.0.0.1", OUTGOING);
+    assert_says(&record, "is connected to itself");
+    run_advice(&record);
+    assert_works(&room, &bind);
+}
+
+#[test]
+fn somebody_whom_the_user_cannot_see_has_the_port() {
+    let room = Room::for_root("other users are needed");
+    let port = room.port();
+    let _holder = listener(&room, "127.0.0.1", port);
+    let bind = format!("tcp4 bind 127.0.0.1 {port}");
+    let record = failure(steps(&room, &bind).user(65534), &room);
+    assert_diagnosis(&record, "hidden_holder", [Cure::No, Cure::No]);
+    assert_eq!(record["diagnosis"]["certainty"], "certain", "{record}");
+    let holder = &record["diagnosis"]["holders"][0];
+    assert_eq!((&holder["pid"], &holder["user"]), (&Value::Null, &"root".into()), "{record}");
+    assert_eq!(holder["unknown"], "permission", "{record}");
+    assert_says(&record, "a process of user root");
+}
+
+/// The server is gone, and `sleep` keeps its socket.
+#[test]
+fn a_child_that_was_left_behind_has_the_port() {
+    let room = Room::new();
+    let port = room.port();
+    let server = python(
+        &room,
+        &format!(
+            "s = socket.socket()\ns.bind(('127.0.0.1', {port}))\ns.listen()\n\
+             s.set_inheritable(True)\nos.posix_spawnp('sleep', ['sleep', '60'], os.environ, setsid=True)\n\
+             print('ready')\n"
+        ),
+    );
+    assert_eq!(server.wait().code(), Some(0));
+    let bind = format!("tcp4 bind 127.0.0.1 {port} listen");
+    let record = failure(steps(&room, &format!("tcp4 bind 127.0.0.1 {port}")), &room);
+    assert_diagnosis(&record, "inherited_socket", [Cure::No, Cure::No]);
+    assert_says(&record, "sleep (pid ");
+    run_advice(&record);
+    bindshim_tests::wait::until("the port to be free", || {
+        (steps(&room, &bind).finish().code() == Some(0)).then_some(())
+    });
+}
+
+/// Both sockets have SO_REUSEADDR, so that both binds go through, and the other one listens first.
+#[test]
+fn another_one_listens_first() {
+    let room = Room::new();
+    let port = room.port();
+    let bind = format!("tcp4 reuse bind 127.0.0.1 {port}");
+    let mut holder = steps(&room, &format!("{bind} wait listen hold")).with_stdin().start();
+    holder.wait_for("bind 0");
+    let late = steps(&room, &format!("{bind} wait listen")).recorded(&room).with_stdin();
+    let mut late = late.start();
+    late.wait_for("bind 0");
+    holder.stdin().write_all(b"go\n").expect("it waits for a line");
+    holder.wait_for("holding");
+    late.stdin().write_all(b"go\n").expect("it waits for a line");
+    let ended = late.wait();
+    assert_eq!(ended.code(), Some(1), "{}", ended.stdout);
+    let records = ended.records();
+    let record = records.failed();
+    assert_eq!(record["call"], "listen", "{record}");
+    assert_diagnosis(record, "listen_race", [Cure::No, Cure::No]);
+    assert_holder(record, holder.pid(), "listen", "127.0.0.1", port);
+}
+
+#[test]
+fn no_port_is_left_for_the_kernel_to_choose() {
+    let room = Room::for_root("a network setting is changed");
+    let range = "/proc/sys/net/ipv4/ip_local_port_range";
+    fs::write(range, "40000 40001").expect("own network");
+    let _holder = staying(&room, "tcp4 bind 127.0.0.1 0 listen tcp4 bind 127.0.0.1 0 listen");
+    let record = failure(steps(&room, "tcp4 bind 127.0.0.1 0"), &room);
+    assert_error(&record, 98, "EADDRINUSE");
+    assert_diagnosis(&record, "ephemeral_ports_exhausted", [Cure::No, Cure::Maybe]);
+    assert_says(&record, "(40000 to 40001) are taken");
+    let unbound = failure(steps(&room, "tcp4 listen"), &room);
+    assert_eq!(unbound["call"], "listen", "{unbound}");
+    assert_diagnosis(&unbound, "ephemeral_ports_exhausted", [Cure::No, Cure::Maybe]);
+    run_advice(&record);
+    assert_works(&room, "tcp4 bind 127.0.0.1 0");
+    assert_works(&room, "tcp4 listen");
+}
+
+/// A socket stays in the network namespace that it was made in.
+#[test]
+fn the_socket_is_of_another_network() {
+    let room = Room::for_root("a network is left");
+    let port = room.port();
+    let _holder = listener(&room, "127.0.0.1", port);
+    let script = room.file(
+        "leave.py",
+        &format!(
+            "import ctypes, socket, sys\ns = socket.socket()\n\
+             assert ctypes.CDLL(None).unshare(0x40000000) == 0\n\
+             try: s.bind(('127.0.0.1', {port}))\nexcept OSError: sys.exit(1)\n"
+        ),
+    );
+    let record = failure(room.run("python3", &script.display().to_string()), &room);
+    assert_error(&record, 98, "EADDRINUSE");
+    assert_diagnosis(&record, "other_network_namespace", [Cure::No, Cure::No]);
+    assert_eq!(record["diagnosis"]["holders_total"], 0, "{record}");
+}
+
+#[test]
+fn a_port_of_the_kernel_itself() {
+    let room = Room::for_root("an interface is made");
+    let ip = |arguments: &str| {
+        let ip = Command::new(programs::find("ip")).args(arguments.split(' ')).output();
+        let ip = ip.expect("ip starts");
+        assert!(ip.status.success(), "ip {arguments}: {ip:?}");
+    };
+    ip("link add tunnel type vxlan id 7 dstport 4789 local 127.0.0.1");
+    ip("link set tunnel up");
+    let record = failure(steps(&room, "udp4 bind 127.0.0.1 4789"), &room);
+    assert_error(&record, 98, "EADDRINUSE");
+    assert_diagnosis(&record, "kernel_socket", [Cure::No, Cure::No]);
+    assert_eq!(record["diagnosis"]["holders"][0]["pid"], Value::Null, "{record}");
+    run_advice(&record);
+    ip("link del tunnel");
+    assert_works(&room, "udp4 bind 127.0.0.1 4789");
+}
+
+#[test]
+fn wildcards_are_in_the_way_of_every_address() {
+    let room = Room::new();
+    for (holder, kind, address, word) in [
+        ("0.0.0.0", "tcp4", "127.0.0.1", "covers every address, 127.0.0.1 too"),
+        ("127.0.0.2", "tcp4", "0.0.0.0", "needs the port on every address, 127.0.0.2 too"),
+        ("::1", "tcp6", "::", "needs the port on every address, ::1 too"),
+    ] {
+        let port = room.port();
+        let _holder = listener(&room, holder, port);
+        let record = failure(steps(&room, &format!("{kind} bind {address} {port}")), &room);
+        assert_eq!(record["diagnosis"]["cause"], "same_program_listening", "{record}");
+        assert_eq!(also(&record), ["wildcard_overlap"], "{record}");
+        assert_says(&record, word);
+    }
+}
+
+#[test]
+fn sockets_for_both_families_are_in_the_way_of_either() {
+    let room = Room::new();
+    for (holder, kind, address, word) in [
+        ("::", "tcp4", "127.0.0.1", "that takes IPv4 as well"),
+        ("127.0.0.1", "tcp6", "::", "needs the port on IPv4 as well"),
+        ("127.0.0.1", "tcp6", "::ffff:127.0.0.1", "is the IPv4 address 127.0.0.1"),
+    ] {
+        let port = room.port();
+        let _holder = listener(&room, holder, port);
+        let record = failure(steps(&room, &format!("{kind} bind {address} {port}")), &room);
+        assert_eq!(also(&record), ["dual_stack_overlap"], "{record}");
+        assert_says(&record, word);
+        if address == "::" {
+            assert!(record["diagnosis"]["fixes"].to_string().contains("IPV6_V6ONLY"), "{record}");
+            assert_works(&room, &format!("tcp6 v6only bind :: {port} listen"));
+        }
+    }
+}
+
+#[test]
+fn a_device_does_not_part_it_from_a_socket_without_one() {
+    let room = Room::for_root("a socket is bound to a device");
+    let port = room.port();
+    let holder = python(
+        &room,
+        &format!(
+            "s = socket.socket()\ns.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'lo')\n\
+             s.bind(('127.0.0.1', {port}))\ns.listen()\nprint('ready')\ntime.sleep(60)\n"
+        ),
+    );
+    let record = failure(steps(&room, &format!("tcp4 bind 127.0.0.1 {port}")), &room);
+    assert_diagnosis(&record, "other_program_listening", [Cure::No, Cure::No]);
+    assert_eq!(also(&record), ["device_overlap"], "{record}");
+    assert_holder(&record, holder.pid(), "listen", "127.0.0.1", port);
+}
+
+#[test]
+fn sharing_needs_the_option_on_all_sockets_and_one_user() {
+    let room = Room::for_root("other users are needed");
+    let plain = "tcp4 bind 127.0.0.1";
+    let sharing = "tcp4 reuseport bind 127.0.0.1";
+    for (holder, holders, victim, word) in [
+        (plain, 1, sharing, "is on here, but not there"),
+        (sharing, 2, plain, "several sockets share it by SO_REUSEPORT"),
+    ] {
+        let port = room.port();
+        let holder = format!("{holder} {port} listen");
+        let _holders: Vec<_> = (0..holders).map(|_| staying(&room, &holder)).collect();
+        let record = failure(steps(&room, &format!("{victim} {port}")), &room);
+        assert_eq!(also(&record), ["reuseport_mismatch"], "{record}");
+        assert_says(&record, word);
+    }
+    let port = room.port();
+    let holder = steps(&room, &format!("{sharing} {port} listen hold")).user(12345);
+    let mut holder = holder.start();
+    holder.wait_for("holding");
+    let record = failure(steps(&room, &format!("{sharing} {port}")), &room);
+    assert_eq!(also(&record), ["reuseport_mismatch"], "{record}");
+    assert_says(&record, "of the same user, and that is user id 12345");
+}
