@@ -4,6 +4,8 @@
 use core::ffi::{c_int, c_long};
 use std::os::fd::RawFd;
 
+use rustix::io::Errno;
+
 /// F_SETSIG and F_GETSIG of fcntl(2) (include/uapi/asm-generic/fcntl.h), which `libc` lacks.
 const F_SETSIG: c_int = 10;
 const F_GETSIG: c_int = 11;
@@ -44,15 +46,29 @@ pub(super) fn close(fd: RawFd) {
 /// # Safety
 ///
 /// As the call itself.
-pub(super) unsafe fn call(number: c_long, [a, b, c, d]: [c_long; 4]) -> c_long {
+pub(super) unsafe fn call(number: c_long, arguments: [c_long; 4]) -> c_long {
+    // SAFETY: the caller vouches for the call.
+    unsafe { call_or_errno(number, arguments) }.unwrap_or(-1)
+}
+
+/// As [`call`], but gives the error of a failure.
+///
+/// # Safety
+///
+/// As the call itself.
+pub(super) unsafe fn call_or_errno(
+    number: c_long,
+    [a, b, c, d]: [c_long; 4],
+) -> Result<c_long, Errno> {
     // SAFETY: the caller vouches for the call. `errno` is this thread's own, at an address that
     // stays for the thread's life.
     unsafe {
         let errno = libc::__errno_location();
         let before = *errno;
         let answer = libc::syscall(number, a, b, c, d);
+        let error = *errno;
         *errno = before;
-        answer
+        if answer == -1 { Err(Errno::from_raw_os_error(error)) } else { Ok(answer) }
     }
 }
 
