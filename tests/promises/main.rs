@@ -1,6 +1,7 @@
 //! One file per promise.
 #![cfg(target_os = "linux")]
 
+mod addresses;
 mod causes;
 mod changes;
 mod faults;
@@ -14,3 +15,4 @@ mod safety;
 mod servers;
 mod settings;
 mod support;
+mod usage;

@@ -100,7 +100,7 @@ fn not_permitted(case: &Case<'_>, option: &SocketOption, diagnosis: &mut Diagnos
     true
 }
 
-/// `sock_setbindtodevice`, `sock_bindtoindex_locked` (net/core/sock.c).
+/// `sock_setbindtodevice` (net/core/sock.c) looks for the name; an index is looked for by bind.
 fn missing_device(option: &SocketOption, diagnosis: &mut Diagnosis) -> bool {
     found(diagnosis, Cause::MissingDevice, Certainty::Certain);
     match option.value {
