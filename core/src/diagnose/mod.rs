@@ -72,6 +72,8 @@ pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Di
     missing(&case, diagnosis);
 }
 
+pub use success::is_suspicious;
+
 /// Whether the success of `attempt` on `system` is dangerous or surprising. If so, why is written
 /// to `diagnosis`, which is [`Diagnosis::NONE`] before. `facts.sockets` are those that overlap with
 /// the program's socket, without this socket itself.

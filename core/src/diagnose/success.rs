@@ -1,13 +1,26 @@
 //! Successes on Linux that are dangerous or surprising.
 
 use crate::address::Address;
-use crate::attempt::Function;
+use crate::attempt::{Attempt, Function};
 use crate::cause::Cause;
 use crate::facts::Fact;
 use crate::record::{Certainty, Diagnosis};
 
 use super::Case;
 use super::tell::{fix, fix_by, found, say};
+
+/// Whether the success of `attempt` on Linux may deserve a warning, as far as the attempt itself
+/// shows: facts need be gathered only then. `had_no_port`: the socket of a listen had none before.
+#[must_use]
+pub fn is_suspicious(attempt: &Attempt, had_no_port: bool) -> bool {
+    match (attempt.call, &attempt.address, &attempt.actual) {
+        (Function::Listen, Some(address), _) => {
+            had_no_port && address.port().is_some_and(|port| port != 0)
+        }
+        (Function::Bind, Some(asked), Some(actual)) => is_rewritten(asked, actual),
+        _ => false,
+    }
+}
 
 pub(super) fn warn(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     match case.attempt.call {
@@ -41,7 +54,7 @@ fn random_port(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
 
 /// A BPF program on the cgroup may put another address in the place of the one that was asked for
 /// (`BPF_CGROUP_INET4_BIND`). The scope of an address may differ for other reasons.
-pub(crate) fn is_rewritten(asked: &Address, actual: &Address) -> bool {
+fn is_rewritten(asked: &Address, actual: &Address) -> bool {
     match (asked, actual) {
         (Address::V4 { ip, port }, Address::V4 { ip: actual_ip, port: actual_port }) => {
             *port != 0 && (ip, port) != (actual_ip, actual_port)
