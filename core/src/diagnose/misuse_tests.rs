@@ -528,6 +528,19 @@ fn refusals() -> Vec<Row> {
                 "the kernel said EACCES (Permission denied); what is known does not show why",
             )
         }),
+        possible(Row {
+            retry_cures: None,
+            ..row(
+                tcp4(80),
+                EACCES,
+                Facts {
+                    unprivileged_from: Fact::Unknown(crate::facts::Why::NoProc),
+                    ..rights(sandboxed)
+                },
+                "unknown",
+                "the kernel said EACCES (Permission denied); what is known does not show why",
+            )
+        }),
         probable(Row {
             retry_cures: Some(true),
             ..row(

@@ -84,8 +84,20 @@ fn by_bpf_program(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     true
 }
 
-/// The port needs no privilege, or the process has it: no rule of the kernel's own says EACCES.
+/// Whether the port needs no privilege, or the process has it: then no rule of the kernel's own says
+/// EACCES. A listen needs none.
+fn is_allowed(case: &Case<'_>) -> bool {
+    let port = u32::from(port(case));
+    case.attempt.call == Function::Listen
+        || port == 0
+        || case.facts.can_bind_privileged == Fact::Known(true)
+        || case.facts.unprivileged_from.known().is_some_and(|from| port >= *from)
+}
+
 fn by_elimination(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    if !is_allowed(case) {
+        return false;
+    }
     let suspects = suspects(case);
     let Some((first, others)) = suspects.split_first() else { return false };
     let is_last_resort = *first == Cause::CgroupBpfDenied;
