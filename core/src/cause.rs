@@ -93,18 +93,54 @@ causes! {
         "It worked, but another program has the same port: either may get what comes in.";
     PortShadowed, "port_shadowed",
         "It worked, but another program has the port for other addresses: each gets only a part.";
+    ListeningOnRandomPort, "listening_on_random_port",
+        "It worked, but the socket was not bound: it listens on a port that the kernel chose.";
+    AddressRewritten, "address_rewritten",
+        "It worked, but the socket is bound elsewhere than the program asked.";
     PrivilegedPort, "privileged_port",
         "Ports below net.ipv4.ip_unprivileged_port_start need CAP_NET_BIND_SERVICE.";
+    LandlockDenied, "landlock_denied",
+        "A Landlock sandbox does not allow this port.";
+    CgroupBpfDenied, "cgroup_bpf_denied",
+        "A BPF program on the cgroup of the process refuses, such as SocketBindDeny= of systemd.";
+    SeccompDenied, "seccomp_denied",
+        "A seccomp filter answers this call with an error, before the kernel looks at it.";
+    SelinuxDenied, "selinux_denied",
+        "The SELinux policy does not allow this port to this program.";
+    ApparmorDenied, "apparmor_denied",
+        "The AppArmor profile of this program does not allow it.";
     AddressNotLocal, "address_not_local",
         "No interface of this machine has the address.";
     AddressTentative, "address_tentative",
         "The IPv6 address is new, and duplicate address detection is not through.";
+    AddressDuplicate, "address_duplicate",
+        "Another machine on the link has the same IPv6 address, so that it is not used here.";
+    AddressLinkDown, "address_link_down",
+        "The IPv6 address is on an interface that is down; it is usable when the link is up.";
+    Ipv6Disabled, "ipv6_disabled",
+        "IPv6 is switched off, so that the address does not exist.";
+    LoopbackDown, "loopback_down",
+        "The loopback interface is down, and so ::1 does not exist.";
+    WrongScope, "wrong_scope",
+        "The address is on another interface than the one that was given with it.";
+    MissingScope, "missing_scope",
+        "A link-local address needs the interface that it is on.";
+    MissingDevice, "missing_device",
+        "There is no interface of this name or index.";
     AlreadyBound, "already_bound",
         "The socket is bound already; a socket is bound once.";
+    AlreadyConnected, "already_connected",
+        "The socket is connected, or has sent, which bound it.";
     WrongAddressLength, "wrong_address_length",
         "The length of the address is not one that its family has.";
     WrongAddressFamily, "wrong_address_family",
         "The address is of another family than the socket.";
+    V4MappedOnV6only, "v4_mapped_on_v6only",
+        "An IPv6 socket with IPV6_V6ONLY cannot have an IPv4 address.";
+    MulticastStream, "multicast_stream",
+        "A stream socket cannot have an IPv6 multicast address.";
+    SwappedPortBytes, "swapped_port_bytes",
+        "The bytes of the port may be swapped: htons() is missing.";
     BadPointer, "bad_pointer",
         "The pointer does not point to readable memory.";
     BadFd, "bad_fd",
@@ -115,10 +151,18 @@ causes! {
         "A socket of this type cannot listen.";
     ListenWrongState, "listen_wrong_state",
         "The socket is not in a state in which it can listen.";
+    OptionTooLate, "option_too_late",
+        "The option must be set before bind.";
+    OptionUnsupported, "option_unsupported",
+        "A socket of this kind does not have the option.";
+    OptionNotPermitted, "option_not_permitted",
+        "The option needs a privilege.";
     OptionsConflict, "options_conflict",
         "The option contradicts another one, or comes after bind.";
     WinsockNotStarted, "winsock_not_started",
         "Winsock is not ready: WSAStartup is missing, or the network subsystem failed.";
+    OutOfMemory, "out_of_memory",
+        "The kernel has no memory for it, or was interrupted.";
     Unknown, "unknown",
         "The facts do not show why.";
 }

@@ -80,7 +80,7 @@ pub fn overlap(a: &Address, a_v6only: bool, b: &Address, b_v6only: bool) -> bool
 }
 
 /// Link-local addresses, of hosts and of multicast groups (RFC 4291, 2.5.6 and 2.7).
-fn has_scope(ip: Ipv6Addr) -> bool {
+pub(crate) fn has_scope(ip: Ipv6Addr) -> bool {
     ip.is_unicast_link_local() || (ip.is_multicast() && matches!(ip.segments()[0] & 0xf, 1 | 2))
 }
 

@@ -3,6 +3,8 @@
 //! Facts are gathered by a host and read by the diagnosis. Each is known, or unknown for a reason:
 //! a missing fact never becomes a guess.
 
+pub mod network;
+pub mod rights;
 pub mod windows;
 
 use arrayvec::ArrayVec;
@@ -12,6 +14,8 @@ use crate::address::Address;
 use crate::conflict::windows::Sharing;
 use crate::text::Text;
 
+use network::Network;
+use rights::Rights;
 use windows::Windows;
 
 /// A fact, or why it could not be had.
@@ -226,6 +230,8 @@ pub enum Locality {
     Absent,
     /// An interface has it.
     Present,
+    /// An interface has it (IPv6), but not the one that the socket is tied to.
+    Elsewhere,
     /// An interface has it (IPv6), but duplicate address detection is not through.
     Tentative,
     /// An interface has it (IPv6), but another machine on the link answered for it.
@@ -240,8 +246,11 @@ pub const MAX_SOCKETS: usize = 8;
 pub struct Facts {
     /// What the descriptor is.
     pub descriptor: Fact<Descriptor>,
-    /// Where the program's socket is bound already, if it is (`getsockname`).
+    /// Where the program's socket is bound already, if it is (`getsockname`); for a `listen` that
+    /// worked, where it was before.
     pub bound: Fact<Option<Address>>,
+    /// What the program's socket is connected to, if it is (`getpeername`).
+    pub peer: Fact<Option<Address>>,
     /// The sockets that stand in the way: same port, same protocol, overlapping address; the most
     /// telling states first.
     pub sockets: ArrayVec<PortSocket, MAX_SOCKETS>,
@@ -258,7 +267,7 @@ pub struct Facts {
     pub reuseaddr_trial: Fact<bool>,
     /// `net.ipv4.ip_unprivileged_port_start`: ports below it need a privilege.
     pub unprivileged_from: Fact<u32>,
-    /// Whether the process has CAP_NET_BIND_SERVICE in its effective set.
+    /// Whether the process has CAP_NET_BIND_SERVICE, where it counts.
     pub can_bind_privileged: Fact<bool>,
     /// Whether the address is on this machine.
     pub locality: Fact<Locality>,
@@ -273,6 +282,10 @@ pub struct Facts {
     pub same_network: Fact<bool>,
     /// A port near the one that was asked for on which nobody listens, or which nobody has (UDP).
     pub free_port: Fact<u16>,
+    /// What the network of the machine shows.
+    pub network: Network,
+    /// What the process may do.
+    pub rights: Rights,
     /// What only Windows has to tell.
     pub windows: Windows,
 }
@@ -282,6 +295,7 @@ impl Facts {
     pub const NONE: Self = Self {
         descriptor: Fact::Unknown(Why::NotAsked),
         bound: Fact::Unknown(Why::NotAsked),
+        peer: Fact::Unknown(Why::NotAsked),
         sockets: ArrayVec::new_const(),
         sockets_total: 0,
         sockets_unknown: Some(Why::NotAsked),
@@ -295,6 +309,8 @@ impl Facts {
         socket_uid: Fact::Unknown(Why::NotAsked),
         same_network: Fact::Unknown(Why::NotAsked),
         free_port: Fact::Unknown(Why::NotAsked),
+        network: Network::NONE,
+        rights: Rights::NONE,
         windows: Windows::NONE,
     };
 }

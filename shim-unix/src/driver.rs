@@ -1,11 +1,13 @@
 //! Drives the engine for one call of the program.
 
+mod success;
+
 use core::cell::Cell;
 use core::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bindshim_core::attempt::{Attempt, Function};
-use bindshim_core::code::Code;
+use bindshim_core::code::{Code, System};
 use bindshim_core::engine::{Answer, Command, Engine};
 use bindshim_core::facts::{Fact, Facts, Why};
 use bindshim_core::policy::Policy;
@@ -85,6 +87,10 @@ struct Driver {
     /// What the last call gave, if that was a failure.
     failure: Option<Code>,
     findings: Option<Mapped<Findings>>,
+    /// Whether the attempt is described as a success.
+    is_described: bool,
+    /// Whether the socket of a listen had no port before it.
+    has_no_port: bool,
     announced: bool,
     /// Signals wait while we work, and come through in the program's own call and in our waits. Let
     /// go last, when all else is given back.
@@ -96,7 +102,7 @@ struct Driver {
 #[inline(never)]
 fn drive(guest: &'static Guest, fd: c_int, request: Request, call: &dyn Fn() -> Real) {
     let mut driver = Driver::new(guest, fd, request);
-    let mut engine = Engine::new(driver.policy());
+    let mut engine = Engine::new(driver.policy()).looking_at_successes(System::Linux);
     let mut command = engine.step(Answer::Begin);
     while let ControlFlow::Continue(next) = driver.obey(&mut engine, command, call) {
         command = next;
@@ -120,6 +126,8 @@ impl Driver {
             caller: None,
             failure: None,
             findings: None,
+            is_described: false,
+            has_no_port: false,
             announced: false,
             held: Held::nothing(),
         }
@@ -164,6 +172,7 @@ impl Driver {
             Command::SetExclusive(_) => Answer::OptionSet(false),
             Command::UseReservation => Answer::Reserved(None),
             Command::Call => self.call(call),
+            Command::Ask if self.failure.is_none() => self.examine(),
             Command::Ask => self.ask(),
             Command::WaitUntil(until_ns) => self.wait(engine, until_ns),
             Command::Emit => {
@@ -176,6 +185,7 @@ impl Driver {
     }
 
     fn call(&mut self, call: &dyn Fn() -> Real) -> Answer<'static> {
+        self.look_before();
         let began_ns = clock::monotonic_ns();
         let (result, error) = call();
         let now_ns = clock::monotonic_ns();
@@ -189,6 +199,7 @@ impl Driver {
     /// the program's memory.
     #[inline(never)]
     fn describe(&mut self, proven: bool) {
+        let must_ask_where = self.attempt.address.is_none() || self.is_at_port_0();
         let Self { attempt, request, fd, .. } = self;
         let fd = socket::borrow(*fd);
         match *request {
@@ -197,7 +208,9 @@ impl Driver {
             }
             Request::Listen { backlog } => {
                 attempt.backlog = Some(backlog);
-                attempt.address = fd.and_then(socket::local_address);
+                if must_ask_where {
+                    attempt.address = fd.and_then(socket::local_address);
+                }
             }
             Request::SetOption { names, given } => {
                 attempt.option = Some(socket::read_option(names, given, proven));
@@ -206,27 +219,6 @@ impl Driver {
         }
         if let Some(fd) = fd {
             attempt.socket = socket::describe(fd, attempt.address.as_ref().filter(|_| proven));
-        }
-    }
-
-    #[inline(never)]
-    fn describe_success(&mut self) {
-        self.describe(true);
-        let Some(fd) = socket::borrow(self.fd) else { return };
-        match self.request {
-            Request::BindReserved => self.attempt.address = socket::local_address(fd),
-            Request::Bind(_) => socket::read_actual(fd, &mut self.attempt),
-            Request::SetOption { .. } => self.remember_option(),
-            Request::Listen { .. } => {}
-        }
-    }
-
-    /// Keeps in mind on which sockets the program switches SO_REUSEADDR off, while that matters.
-    fn remember_option(&self) {
-        if let Some(on) = self.attempt.option.and_then(|option| option.sets_reuseaddr())
-            && self.guest.settings().reuseaddr
-        {
-            self.guest.cleared.program_set(self.attempt.socket.cookie, on);
         }
     }
 

@@ -1,12 +1,14 @@
 //! One file per promise.
 #![cfg(target_os = "linux")]
 
+mod addresses;
 mod causes;
 mod changes;
 mod faults;
 mod heap;
 mod launcher;
 mod log;
+mod permissions;
 mod policy;
 mod ports;
 mod random;
@@ -15,3 +17,5 @@ mod safety;
 mod servers;
 mod settings;
 mod support;
+mod usage;
+mod warnings;

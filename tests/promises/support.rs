@@ -2,9 +2,45 @@
 
 use std::io::Read;
 use std::net::TcpStream;
+use std::process::Command;
 
-use bindshim_tests::{Room, Running, sockets, wait};
+use bindshim_tests::{Room, Running, Subject, sockets, wait};
 use serde_json::Value;
+
+/// Runs a `steps` victim as an ordinary user, recorded, and gives its only failure. Without the
+/// library it does the same.
+#[track_caller]
+pub(crate) fn failure(room: &Room, steps: &str) -> Value {
+    let bare = as_nobody(room.run_victim("steps", steps)).finish();
+    let ended = as_nobody(room.run_victim("steps", steps)).recorded(room).finish();
+    assert_eq!(ended.code(), Some(1), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(ended.behaviour(), bare.behaviour());
+    let records = ended.records();
+    records.assert_gapless();
+    records.failed().clone()
+}
+
+/// Whether a `steps` victim of an ordinary user works, without the library.
+#[track_caller]
+pub(crate) fn succeeds(room: &Room, steps: &str) -> bool {
+    as_nobody(room.run_victim("steps", steps)).finish().code() == Some(0)
+}
+
+/// As user 65534, where the tests may change users.
+pub(crate) fn as_nobody(subject: Subject) -> Subject {
+    if bindshim_tests::room::is_root() { subject.user(65534) } else { subject }
+}
+
+/// Runs a command that the record advises, word by word.
+#[track_caller]
+pub(crate) fn run_fix(record: &Value, command: &str) {
+    let fixes = record["diagnosis"]["fixes"].as_array().expect("the schema says so");
+    assert!(fixes.iter().any(|fix| fix["run"] == command), "no {command:?}: {record}");
+    let mut words = command.split_whitespace();
+    let program = words.next().expect("a command has a first word");
+    let output = Command::new(program).args(words).output().expect("the program is installed");
+    assert!(output.status.success(), "{command}: {output:?}");
+}
 
 /// Starts a `steps` victim, bare, that binds TCP `address:port`, listens and stays.
 #[track_caller]

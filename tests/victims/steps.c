@@ -2,8 +2,13 @@
 // of a bind are a few plain steps. Usage: steps STEP...
 //
 //   tcp4 tcp6 udp4 udp6 unix mptcp   a new socket, on which the following steps work
-//   reuse noreuse reuseport v6only   sets the option
-//   bind ADDRESS PORT          bind PATH for a unix socket
+//   pair                       one of two connected unix sockets
+//   none  file                 no socket: a descriptor that is closed, or one of a file
+//   reuse noreuse reuseport v6only transparent   sets the option
+//   device NAME  ifindex NUMBER   SO_BINDTODEVICE, SO_BINDTOIFINDEX
+//   bind ADDRESS PORT          bind PATH for a unix socket; ADDRESS%INTERFACE for a scope, by name
+//                              or number
+//   connect ADDRESS PORT  send ADDRESS PORT   connects, or sends a datagram
 //   listen close
 //   show                       says the socket's SO_REUSEADDR
 //   memory MB                  owns that much memory
@@ -16,6 +21,8 @@
 //   hold                       says "holding" and stays until a signal comes
 //
 // It ends with 1 if a call failed.
+#include <fcntl.h>
+#include <net/if.h>
 #include <sys/mman.h>
 #include "victim.h"
 
@@ -30,6 +37,19 @@ static void on_interrupt(int number) {
     if (write(1, "interrupted\n", 12) != 12) _exit(98);
 }
 
+static void no_socket(const char *kind) {
+    fd = open("/dev/null", O_RDONLY);
+    if (fd < 0) give_up("/dev/null");
+    if (strcmp(kind, "none") == 0) close(fd);
+}
+
+static void new_pair(void) {
+    int both[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, both) != 0) give_up("socketpair");
+    fd = both[0];
+    family = AF_UNIX;
+}
+
 static void new_socket(const char *kind) {
     int type = kind[0] == 'u' && kind[1] == 'd' ? SOCK_DGRAM : SOCK_STREAM;
     family = strcmp(kind, "unix") == 0 ? AF_UNIX : kind[3] == '6' ? AF_INET6 : AF_INET;
@@ -41,29 +61,65 @@ static void set(int level, int option, int value) {
     step_result("setsockopt", setsockopt(fd, level, option, &value, sizeof value));
 }
 
-static char **do_bind(char **arguments) {
-    struct sockaddr_storage address;
-    memset(&address, 0, sizeof address);
+static void set_device(const char *name) {
+    step_result("setsockopt",
+                setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, name, (socklen_t)strlen(name) + 1));
+}
+
+static unsigned scope_of(char *text) {
+    char *scope = strchr(text, '%');
+    if (scope == NULL) return 0;
+    *scope++ = 0;
+    unsigned index = if_nametoindex(scope);
+    return index != 0 ? index : (unsigned)atoi(scope);
+}
+
+// Reads an address from the arguments; gives its length.
+static socklen_t address_of(char ***arguments, struct sockaddr_storage *address) {
+    char **next = *arguments;
     socklen_t length;
+    memset(address, 0, sizeof *address);
     if (family == AF_UNIX) {
-        struct sockaddr_un *un = (struct sockaddr_un *)&address;
+        struct sockaddr_un *un = (struct sockaddr_un *)address;
         un->sun_family = AF_UNIX;
-        strncpy(un->sun_path, *arguments++, sizeof un->sun_path - 1);
+        strncpy(un->sun_path, *next++, sizeof un->sun_path - 1);
         length = sizeof *un;
     } else if (family == AF_INET) {
-        struct sockaddr_in *in = (struct sockaddr_in *)&address;
+        struct sockaddr_in *in = (struct sockaddr_in *)address;
         in->sin_family = AF_INET;
-        if (inet_pton(AF_INET, *arguments++, &in->sin_addr) != 1) give_up("inet_pton");
-        in->sin_port = htons((unsigned short)atoi(*arguments++));
+        if (inet_pton(AF_INET, *next++, &in->sin_addr) != 1) give_up("inet_pton");
+        in->sin_port = htons((unsigned short)atoi(*next++));
         length = sizeof *in;
     } else {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&address;
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
         in6->sin6_family = AF_INET6;
-        if (inet_pton(AF_INET6, *arguments++, &in6->sin6_addr) != 1) give_up("inet_pton");
-        in6->sin6_port = htons((unsigned short)atoi(*arguments++));
+        in6->sin6_scope_id = scope_of(*next);
+        if (inet_pton(AF_INET6, *next++, &in6->sin6_addr) != 1) give_up("inet_pton");
+        in6->sin6_port = htons((unsigned short)atoi(*next++));
         length = sizeof *in6;
     }
+    *arguments = next;
+    return length;
+}
+
+static char **do_bind(char **arguments) {
+    struct sockaddr_storage address;
+    socklen_t length = address_of(&arguments, &address);
     step_result("bind", bind(fd, (struct sockaddr *)&address, length));
+    return arguments;
+}
+
+static char **do_connect(char **arguments) {
+    struct sockaddr_storage address;
+    socklen_t length = address_of(&arguments, &address);
+    if (connect(fd, (struct sockaddr *)&address, length) != 0) give_up("connect");
+    return arguments;
+}
+
+static char **do_send(char **arguments) {
+    struct sockaddr_storage address;
+    socklen_t length = address_of(&arguments, &address);
+    if (sendto(fd, "x", 1, 0, (struct sockaddr *)&address, length) != 1) give_up("sendto");
     return arguments;
 }
 
@@ -110,6 +166,13 @@ int main(int argc, char **argv) {
         if (strcmp(step, "bind") == 0) next = do_bind(next);
         else if (strcmp(step, "listen") == 0) step_result("listen", listen(fd, 16));
         else if (strcmp(step, "close") == 0) close(fd);
+        else if (strcmp(step, "connect") == 0) next = do_connect(next);
+        else if (strcmp(step, "send") == 0) next = do_send(next);
+        else if (strcmp(step, "pair") == 0) new_pair();
+        else if (strcmp(step, "none") == 0 || strcmp(step, "file") == 0) no_socket(step);
+        else if (strcmp(step, "transparent") == 0) set(IPPROTO_IP, IP_TRANSPARENT, 1);
+        else if (strcmp(step, "device") == 0) set_device(*next++);
+        else if (strcmp(step, "ifindex") == 0) set(SOL_SOCKET, SO_BINDTOIFINDEX, atoi(*next++));
         else if (strcmp(step, "reuse") == 0) set(SOL_SOCKET, SO_REUSEADDR, 1);
         else if (strcmp(step, "noreuse") == 0) set(SOL_SOCKET, SO_REUSEADDR, 0);
         else if (strcmp(step, "reuseport") == 0) set(SOL_SOCKET, SO_REUSEPORT, 1);

@@ -41,6 +41,12 @@ int main(int argc, char **argv) {
         other.sin6_addr = in6addr_loopback;
         other.sin6_port = good.sin_port;
         result = bind_bytes(fd, &other, sizeof other);
+    } else if (strcmp(name, "v4_on_v6") == 0 || strcmp(name, "v4_on_v6_long") == 0) {
+        fd = socket(AF_INET6, SOCK_STREAM, 0);
+        result = bind_bytes(fd, space, name[8] == 0 ? sizeof good : sizeof(struct sockaddr_in6));
+    } else if (strcmp(name, "unspecified") == 0) {
+        good.sin_family = AF_UNSPEC;
+        result = bind_bytes(fd, &good, sizeof good);
     } else if (strcmp(name, "null") == 0) {
         result = bind_bytes(fd, NULL, sizeof good);
     } else if (strcmp(name, "pointer") == 0) {

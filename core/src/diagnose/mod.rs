@@ -4,12 +4,19 @@
 //! one. What nobody recognises is unknown, with the facts that are there and what is missing.
 
 mod address;
+mod hint;
+mod machine;
+mod option;
 mod permission;
 mod port;
+mod refused;
+mod success;
 pub(crate) mod tell;
 mod usage;
 mod windows;
 
+#[cfg(test)]
+mod misuse_tests;
 #[cfg(test)]
 mod tests;
 
@@ -33,8 +40,18 @@ pub(crate) struct Case<'a> {
 type Detector = fn(&Case<'_>, &mut Diagnosis) -> bool;
 
 /// In the order in which Linux makes its checks (net/socket.c `__sys_bind`, net/ipv4/af_inet.c
-/// `__inet_bind`): descriptor, memory, length and family, address, permission, port.
-const LINUX: &[Detector] = &[usage::detect, address::detect, permission::detect, port::detect];
+/// `__inet_bind`): filters, descriptor, memory, length and family, address, permission, port. Who
+/// can only be suspected comes after what is known.
+const LINUX: &[Detector] = &[
+    refused::by_filter,
+    usage::detect,
+    option::detect,
+    address::detect,
+    permission::detect,
+    refused::detect,
+    machine::detect,
+    port::detect,
+];
 
 /// Finds out why `attempt` failed with `code`, and writes it to `diagnosis`, which is
 /// [`Diagnosis::NONE`] before. In a frame of its own: a call that succeeds needs none of it.
@@ -49,8 +66,13 @@ pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Di
     if !detectors.iter().any(|detect| detect(&case, diagnosis)) {
         unknown(&case, diagnosis);
     }
+    if code.system == System::Linux {
+        hint::swapped_port_bytes(&case, diagnosis);
+    }
     missing(&case, diagnosis);
 }
+
+pub use success::is_suspicious;
 
 /// Whether the success of `attempt` on `system` is dangerous or surprising. If so, why is written
 /// to `diagnosis`, which is [`Diagnosis::NONE`] before. `facts.sockets` are those that overlap with
@@ -59,7 +81,7 @@ pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Di
 pub fn warn(attempt: &Attempt, system: System, facts: &Facts, diagnosis: &mut Diagnosis) -> bool {
     let case = Case { attempt, code: Code { system, number: 0 }, facts };
     let warned = match system {
-        System::Linux => false,
+        System::Linux => success::warn(&case, diagnosis),
         System::Windows => windows::warn(&case, diagnosis),
     };
     if warned {
@@ -116,6 +138,13 @@ fn missing(case: &Case<'_>, diagnosis: &mut Diagnosis) {
         ("capabilities", reason(&case.facts.can_bind_privileged)),
         ("local_addresses", reason(&case.facts.locality)),
         ("local_port_range", reason(&case.facts.ephemeral)),
+        ("peer", reason(&case.facts.peer)),
+        ("interface", reason(&case.facts.network.interface)),
+        ("disable_ipv6", reason(&case.facts.network.ipv6)),
+        ("network_owner", reason(&case.facts.rights.owns_network)),
+        ("seccomp", reason(&case.facts.rights.filter_refuses)),
+        ("selinux", reason(&case.facts.rights.selinux_enforces)),
+        ("apparmor", reason(&case.facts.rights.apparmor)),
     ];
     diagnosis.unknown = rows
         .into_iter()

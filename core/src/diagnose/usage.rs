@@ -1,14 +1,14 @@
 //! The call was made in a way that cannot work.
 
 use crate::address::{Address, Families};
-use crate::attempt::{Attempt, Family, Function};
+use crate::attempt::{Attempt, Family, Function, SocketType};
 use crate::cause::Cause;
-use crate::code::{Code, EAFNOSUPPORT, EBADF, EFAULT, EINVAL, ENOTSOCK};
+use crate::code::{Code, EAFNOSUPPORT, EBADF, EFAULT, EINVAL, ENOTSOCK, EOPNOTSUPP};
 use crate::facts::{Descriptor, Fact};
 use crate::record::{Certainty, Diagnosis};
 
-use super::Case;
 use super::tell::{fix, found, say};
+use super::{Case, address};
 
 pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     let told = match case.code {
@@ -17,6 +17,7 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         code if code == Code::linux(EFAULT) => bad_pointer(case, diagnosis),
         code if code == Code::linux(EAFNOSUPPORT) => wrong_family(case, diagnosis),
         code if code == Code::linux(EINVAL) => invalid(case, diagnosis),
+        code if code == Code::linux(EOPNOTSUPP) => cannot_listen(case, diagnosis),
         _ => false,
     };
     if told {
@@ -113,13 +114,21 @@ fn lengths(family: Family) -> (i64, i64) {
     }
 }
 
+/// In the order of `__inet6_bind`, whose checks are those of the other families and more.
 fn invalid(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
-    if case.attempt.call != Function::Bind {
-        return false;
+    match case.attempt.call {
+        Function::Bind => {
+            wrong_length(case, diagnosis)
+                || (!is_bound(case) && wrong_family(case, diagnosis))
+                || multicast_stream(case, diagnosis)
+                || already_connected(case, diagnosis)
+                || already_bound(case, diagnosis)
+                || v4_mapped_on_v6only(case, diagnosis)
+                || address::missing_scope(case, diagnosis)
+        }
+        Function::Listen => wrong_state(case, diagnosis),
+        Function::Setsockopt => false,
     }
-    wrong_length(case, diagnosis)
-        || (!is_bound(case) && wrong_family(case, diagnosis))
-        || already_bound(case, diagnosis)
 }
 
 fn wrong_length(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
@@ -156,5 +165,113 @@ pub(super) fn already_bound(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool 
     found(diagnosis, Cause::AlreadyBound, Certainty::Certain);
     say!(diagnosis.summary, "this socket is already bound, to {address}");
     fix(diagnosis, format_args!("bind a socket once; make a new socket for another address"));
+    true
+}
+
+/// A connection has its address, and so has a datagram socket that has sent (`inet_autobind`,
+/// net/ipv4/af_inet.c): a port of the kernel's choice, on all addresses.
+fn already_connected(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    let Fact::Known(Some(address)) = &case.facts.bound else { return false };
+    if let Fact::Known(Some(peer)) = &case.facts.peer {
+        found(diagnosis, Cause::AlreadyConnected, Certainty::Certain);
+        say!(diagnosis.summary, "this socket is connected already, from {address} to {peer}");
+        fix(diagnosis, format_args!("bind before connect(), or make a new socket for the server"));
+        return true;
+    }
+    let has_chosen_port = |port| {
+        case.facts.ephemeral.known().is_some_and(|(first, last)| (*first..=*last).contains(&port))
+    };
+    let is_datagram = case.attempt.socket.kind == Some(SocketType::Datagram);
+    if !(is_datagram && address.is_wildcard() && address.port().is_some_and(has_chosen_port)) {
+        return false;
+    }
+    found(diagnosis, Cause::AlreadyConnected, Certainty::Probable);
+    say!(
+        diagnosis.summary,
+        "this socket is bound already, to {address}, a port of the kernel's choice: the first sendto() binds a socket"
+    );
+    fix(diagnosis, format_args!("bind before the first sendto(), and once"));
+    true
+}
+
+/// `inet6_bind_sk` (net/ipv6/af_inet6.c) refuses all multicast addresses on stream sockets.
+fn multicast_stream(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    let (Some(Address::V6 { ip, .. }), Some(SocketType::Stream)) =
+        (&case.attempt.address, case.attempt.socket.kind)
+    else {
+        return false;
+    };
+    if !ip.is_multicast() {
+        return false;
+    }
+    found(diagnosis, Cause::MulticastStream, Certainty::Certain);
+    say!(diagnosis.summary, "{ip} is a multicast address, and a stream socket cannot have one");
+    fix(diagnosis, format_args!("bind a datagram socket to it, or an address of this machine"));
+    true
+}
+
+fn v4_mapped_on_v6only(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    let (Some(Address::V6 { ip, .. }), Some(true)) =
+        (&case.attempt.address, case.attempt.socket.v6only)
+    else {
+        return false;
+    };
+    let Some(v4) = ip.to_ipv4_mapped() else { return false };
+    found(diagnosis, Cause::V4MappedOnV6only, Certainty::Certain);
+    say!(
+        diagnosis.summary,
+        "{ip} is the IPv4 address {v4}, and this socket is for IPv6 only (IPV6_V6ONLY)"
+    );
+    fix(diagnosis, format_args!("make an AF_INET socket for {v4}, or set IPV6_V6ONLY to 0"));
+    fix(
+        diagnosis,
+        format_args!("where the program leaves IPV6_V6ONLY alone, net.ipv6.bindv6only decides"),
+    );
+    true
+}
+
+/// Stream and sequenced-packet sockets listen (listen(2)).
+fn cannot_listen(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    let (Function::Listen, Some(kind)) = (case.attempt.call, case.attempt.socket.kind) else {
+        return false;
+    };
+    if matches!(kind, SocketType::Stream | SocketType::SeqPacket) {
+        return false;
+    }
+    found(diagnosis, Cause::ListenNotSupported, Certainty::Certain);
+    say!(diagnosis.summary, "a socket of type {} cannot listen", kind.name());
+    if kind == SocketType::Datagram {
+        fix(diagnosis, format_args!("leave listen() out: a datagram socket receives once bound"));
+    }
+    fix(diagnosis, format_args!("or make a stream socket (SOCK_STREAM)"));
+    true
+}
+
+/// `__inet_listen_sk` (net/ipv4/af_inet.c), `unix_listen` (net/unix/af_unix.c).
+fn wrong_state(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    let is_unix = case.attempt.socket.family == Some(Family::Unix);
+    let say = match (&case.facts.peer, &case.facts.bound) {
+        (Fact::Known(Some(peer)), _) => {
+            found(diagnosis, Cause::ListenWrongState, Certainty::Certain);
+            say!(diagnosis.summary, "this socket is connected");
+            if !matches!(peer, Address::Raw { .. }) {
+                say!(diagnosis.summary, " to {peer}");
+            }
+            say!(diagnosis.summary, ", and cannot listen");
+            "listen on a socket of its own, not on a connection"
+        }
+        (Fact::Known(None), Fact::Known(None)) if is_unix => {
+            found(diagnosis, Cause::ListenWrongState, Certainty::Certain);
+            say!(diagnosis.summary, "this Unix socket is not bound, so that nobody could reach it");
+            "bind it first, and check that bind() worked"
+        }
+        (Fact::Known(None), _) if case.attempt.socket.is_tcp() => {
+            found(diagnosis, Cause::ListenWrongState, Certainty::Certain);
+            say!(diagnosis.summary, "this socket is connecting, and cannot listen");
+            "listen on a socket of its own, not on one that connect() was called on"
+        }
+        _ => return false,
+    };
+    fix(diagnosis, format_args!("{say}"));
     true
 }

@@ -5,6 +5,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 use bindshim_core::address::Address;
 use bindshim_core::facts::{Fact, Locality, Why};
 
+use super::interfaces::LOOPBACK;
 use super::limits::Limits;
 use super::netlink::{Attributes, Channel, DUMP, Failure, HEADER, u32_at};
 use super::sockdiag::{INET, INET6};
@@ -24,35 +25,50 @@ const OPTIMISTIC: u32 = 0x04;
 const DAD_FAILED: u32 = 0x08;
 const TENTATIVE: u32 = 0x40;
 
-/// `LOOPBACK_IFINDEX` (include/linux/netdevice.h): in every network namespace.
-const LOOPBACK: u32 = 1;
-
 /// `sizeof(struct ifaddrmsg)`.
 const IFADDRMSG: usize = 8;
 
-/// Whether an address is on this machine. `buffer` takes the answers of the kernel.
-pub(super) fn locality(address: &Address, buffer: &mut [u8], limits: Limits) -> Fact<Locality> {
+/// Whether an address can be had here, and the index of the interface that has it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    pub(super) locality: Locality,
+    /// 0 where no interface has the address.
+    pub(super) interface: u32,
+}
+
+impl Place {
+    const NOWHERE: Self = Self { locality: Locality::Absent, interface: 0 };
+    /// Every interface has it.
+    const EVERYWHERE: Self = Self { locality: Locality::Present, interface: 0 };
+}
+
+/// Whether an address is on this machine, for a socket that is tied to the interface with index
+/// `device`, 0 for none. `buffer` takes the answers of the kernel.
+pub(super) fn find(
+    address: &Address,
+    device: u32,
+    buffer: &mut [u8],
+    limits: Limits,
+) -> Fact<Place> {
     let sought = match *address {
         Address::V4 { ip, .. } => Sought::V4(ip),
-        Address::V6 { ip, scope, .. } => {
-            ip.to_ipv4_mapped().map_or(Sought::V6(ip, scope), Sought::V4)
-        }
+        Address::V6 { ip, .. } => ip.to_ipv4_mapped().map_or(Sought::V6(ip, device), Sought::V4),
         _ => return Fact::Unknown(Why::NotAsked),
     };
     if sought.is_everywhere() {
-        return Fact::Known(Locality::Present);
+        return Fact::Known(Place::EVERYWHERE);
     }
     match look_up(sought, buffer, limits) {
-        Ok(locality) => Fact::Known(locality),
+        Ok(place) => Fact::Known(place),
         Err(failure) => Fact::Unknown(failure.why()),
     }
 }
 
-fn look_up(sought: Sought, buffer: &mut [u8], limits: Limits) -> Result<Locality, Failure> {
+fn look_up(sought: Sought, buffer: &mut [u8], limits: Limits) -> Result<Place, Failure> {
     let mut channel = Channel::open(None).map_err(Failure::Refused)?;
     let mut request = [0; HEADER + IFADDRMSG];
     request[HEADER] = sought.family();
-    let mut best = Locality::Absent;
+    let mut best = Place::NOWHERE;
     channel.ask((GET_ADDRESS, DUMP), &mut request, buffer, limits, &mut |message| {
         if message.kind == NEW_ADDRESS
             && let Some(found) = match_one(sought, message.payload)
@@ -67,7 +83,7 @@ fn look_up(sought: Sought, buffer: &mut [u8], limits: Limits) -> Result<Locality
 #[derive(Clone, Copy, Debug)]
 enum Sought {
     V4(Ipv4Addr),
-    /// With its scope: the index of an interface, or 0.
+    /// With the interface that the socket is tied to, or 0.
     V6(Ipv6Addr, u32),
 }
 
@@ -89,18 +105,19 @@ impl Sought {
 }
 
 /// Where an address is found twice, the kernel takes the usable one.
-fn better(a: Locality, b: Locality) -> Locality {
-    let rank = |locality| match locality {
+fn better(a: Place, b: Place) -> Place {
+    let rank = |place: Place| match place.locality {
         Locality::Absent => 0,
-        Locality::Duplicate => 1,
-        Locality::Tentative => 2,
-        Locality::Present => 3,
+        Locality::Elsewhere => 1,
+        Locality::Duplicate => 2,
+        Locality::Tentative => 3,
+        Locality::Present => 4,
     };
     if rank(b) > rank(a) { b } else { a }
 }
 
 /// What one `RTM_NEWADDR` says of the address; `None` where it is about another one.
-fn match_one(sought: Sought, payload: &[u8]) -> Option<Locality> {
+fn match_one(sought: Sought, payload: &[u8]) -> Option<Place> {
     let (fixed, attributes) = payload.split_at_checked(IFADDRMSG)?;
     let (family, prefix, index) = (fixed[0], fixed[1], u32_at(fixed, 4)?);
     let attribute =
@@ -108,7 +125,7 @@ fn match_one(sought: Sought, payload: &[u8]) -> Option<Locality> {
     if family != sought.family() {
         return None;
     }
-    match sought {
+    let locality = match sought {
         Sought::V4(ip) => {
             // On a point-to-point link ADDRESS is the peer's.
             let own = v4(attribute(LOCAL).or_else(|| attribute(ADDRESS))?)?;
@@ -117,21 +134,25 @@ fn match_one(sought: Sought, payload: &[u8]) -> Option<Locality> {
                 // All of 127.0.0.0/8 is local, not 127.0.0.1 alone (`fib_add_ifaddr`,
                 // net/ipv4/fib_frontend.c).
                 || (index == LOOPBACK && is_in_prefix(ip, own, prefix));
-            is_it.then_some(Locality::Present)
+            is_it.then_some(Locality::Present)?
         }
-        Sought::V6(ip, scope) => {
+        Sought::V6(ip, device) => {
             let own: [u8; 16] = attribute(LOCAL).or_else(|| attribute(ADDRESS))?.try_into().ok()?;
             if ip != Ipv6Addr::from(own) {
                 return None;
             }
-            if scope != 0 && scope != index {
-                // This machine has it, on another interface than was asked for.
-                return Some(Locality::Present);
-            }
             let flags = attribute(FLAGS).and_then(|value| u32_at(value, 0));
-            Some(usability(flags.unwrap_or(u32::from(fixed[2]))))
+            // Other addresses are good on every interface (`ipv6_chk_addr_and_flags`,
+            // net/ipv6/addrconf.c).
+            let is_of_one_interface = ip.is_unicast_link_local() || ip.is_loopback();
+            if is_of_one_interface && device != 0 && device != index {
+                Locality::Elsewhere
+            } else {
+                usability(flags.unwrap_or(u32::from(fixed[2])))
+            }
         }
-    }
+    };
+    Some(Place { locality, interface: index })
 }
 
 fn usability(flags: u32) -> Locality {
@@ -193,7 +214,7 @@ mod tests {
         ] {
             let sought = Sought::V4(ip.parse().unwrap());
             for (message, expected) in [(&loopback, on_loopback), (&link, on_link)] {
-                let found = match_one(sought, message);
+                let found = match_one(sought, message).map(|place| place.locality);
                 assert_eq!(found, expected.then_some(Locality::Present), "{ip}");
             }
         }
@@ -205,18 +226,24 @@ mod tests {
         let row = |flags: u32| {
             message(INET6, 64, 0, 3, &[(ADDRESS, &ip.octets()), (FLAGS, &flags.to_ne_bytes())])
         };
-        for (flags, scope, found) in [
-            (0x80, 0, Some(Locality::Present)),
-            (0x80, 3, Some(Locality::Present)),
-            (0x80, 4, Some(Locality::Present)),
-            (0xc0, 3, Some(Locality::Tentative)),
-            (0xc4, 3, Some(Locality::Present)),
-            (0xc8, 3, Some(Locality::Duplicate)),
+        for (flags, device, locality) in [
+            (0x80, 0, Locality::Present),
+            (0x80, 3, Locality::Present),
+            (0x80, 4, Locality::Elsewhere),
+            (0xc0, 3, Locality::Tentative),
+            (0xc4, 3, Locality::Present),
+            (0xc8, 3, Locality::Duplicate),
         ] {
-            assert_eq!(match_one(Sought::V6(ip, scope), &row(flags)), found, "{flags:x}");
+            let place = Place { locality, interface: 3 };
+            assert_eq!(match_one(Sought::V6(ip, device), &row(flags)), Some(place), "{flags:x}");
         }
         let old_kernel = message(INET6, 64, 0x40, 3, &[(ADDRESS, &ip.octets())]);
-        assert_eq!(match_one(Sought::V6(ip, 0), &old_kernel), Some(Locality::Tentative));
+        let place = Place { locality: Locality::Tentative, interface: 3 };
+        assert_eq!(match_one(Sought::V6(ip, 0), &old_kernel), Some(place));
+        let global: Ipv6Addr = "2001:db8::1".parse().unwrap();
+        let row = message(INET6, 64, 0x80, 3, &[(ADDRESS, &global.octets())]);
+        let place = Place { locality: Locality::Present, interface: 3 };
+        assert_eq!(match_one(Sought::V6(global, 4), &row), Some(place));
     }
 
     #[test]
@@ -233,7 +260,11 @@ mod tests {
 
     #[test]
     fn this_machine_has_loopback_and_not_a_documentation_address() {
-        use super::locality as look;
+        let look =
+            |address: &Address, buffer: &mut [u8], limits| match find(address, 0, buffer, limits) {
+                Fact::Known(place) => Fact::Known(place.locality),
+                Fact::Unknown(why) => Fact::Unknown(why),
+            };
         let limits = Limits { deadline_ns: u64::MAX };
         let mut buffer = vec![0; 16_384];
         for (ip, locality) in [

@@ -6,31 +6,34 @@
 //!
 //! The steps are not inlined, so that the stack of one is given back before the next.
 
+mod place;
+mod rights;
+
 use core::ffi::CStr;
 use std::os::fd::BorrowedFd;
 
 use bindshim_core::address::{Address, Families};
-use bindshim_core::attempt::Attempt;
+use bindshim_core::attempt::{Attempt, Function, SocketType};
 use bindshim_core::code::{self, Code, System};
 use bindshim_core::conflict::Reach;
-use bindshim_core::facts::{Descriptor, Fact, Facts, PortSocket, Process, SocketState, Why};
+use bindshim_core::facts::rights::capability::NET_BIND_SERVICE;
+use bindshim_core::facts::{
+    Descriptor, Fact, Facts, Locality, PortSocket, Process, SocketState, Why,
+};
 use bindshim_core::text::Text;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use super::addresses;
 use super::files::{self, ShortPath};
 use super::limits::{Limits, why};
 use super::memory::Zeroed;
 use super::owner::{self, Origin};
 use super::ports::{self, Found, Target};
-use super::procfs::{self, Status, Subject};
+use super::procfs::{self, Subject};
 use super::sockdiag::{self, Row, TCP, UDP};
+use super::socket;
 use super::trial;
 use super::users;
-
-/// CAP_NET_BIND_SERVICE (include/uapi/linux/capability.h).
-const NET_BIND_SERVICE: u64 = 1 << 10;
 
 /// What to find out.
 #[derive(Clone, Copy, Debug)]
@@ -115,14 +118,25 @@ pub fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
             // The refusal may hide a second one.
             port(query, scratch, facts);
         }
-        code::EADDRNOTAVAIL => {
-            if let Some(address) = &query.attempt.address {
-                facts.locality = addresses::locality(address, &mut scratch.netlink, query.limits());
-            }
-        }
-        code::EINVAL => bound(query, facts),
+        code::EPERM => rights::gather(query, scratch, facts),
+        code::EADDRNOTAVAIL => place::gather(query, scratch, facts),
+        code::ENODEV => place::device(query, facts),
+        code::EINVAL => state(query, scratch, facts),
         code::EBADF | code::ENOTSOCK => facts.descriptor = descriptor(query),
         _ => {}
+    }
+    if !is_explained(query, facts) {
+        facts.rights.filter_refuses = rights::filter_refuses(query);
+    }
+}
+
+/// Whether the facts show why, so that nobody need be suspected of it.
+fn is_explained(query: &Query<'_>, facts: &Facts) -> bool {
+    match query.code.number {
+        code::EADDRINUSE => facts.sockets_total != 0 || facts.sockets_unknown.is_some(),
+        code::EADDRNOTAVAIL => facts.locality != Fact::Known(Locality::Present),
+        code::EBADF | code::ENOTSOCK => true,
+        _ => false,
     }
 }
 
@@ -396,17 +410,8 @@ fn privilege(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
             },
             Err(why) => Fact::Unknown(why),
         };
-    if !numbers_processes_as_we_do() {
-        facts.can_bind_privileged = Fact::Unknown(Why::NoProc);
-        return;
-    }
-    facts.can_bind_privileged = match Status::read(query.tid) {
-        Ok(Status { effective_capabilities: Some(set), .. }) => {
-            Fact::Known(set & NET_BIND_SERVICE != 0)
-        }
-        Ok(_) => Fact::Unknown(Why::NotSupported),
-        Err(errno) => Fact::Unknown(why_unread(errno)),
-    };
+    rights::gather(query, scratch, facts);
+    facts.can_bind_privileged = facts.rights.have(NET_BIND_SERVICE);
 }
 
 fn read_setting<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Why> {
@@ -420,6 +425,37 @@ fn why_unread(errno: Errno) -> Why {
         Errno::MFILE | Errno::NFILE | Errno::NOMEM => Why::NoResources,
         _ => Why::Failed,
     }
+}
+
+/// In which state the program's socket is, and what an address without a scope may mean.
+#[inline(never)]
+fn state(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
+    bound(query, facts);
+    if query.attempt.call == Function::Setsockopt {
+        return;
+    }
+    peer(query, facts);
+    let is_bound = matches!(facts.bound, Fact::Known(Some(_)));
+    if is_bound && query.attempt.socket.kind == Some(SocketType::Datagram) {
+        facts.ephemeral = ephemeral_ports();
+    }
+    let needs_scope = match query.attempt.address {
+        Some(Address::V6 { ip, scope: 0, .. }) => ip.is_unicast_link_local() || ip.is_multicast(),
+        _ => false,
+    };
+    if !is_bound && needs_scope {
+        place::gather(query, scratch, facts);
+    }
+}
+
+/// What the program's socket is connected to (getpeername(2)).
+#[inline(never)]
+fn peer(query: &Query<'_>, facts: &mut Facts) {
+    facts.peer = match query.descriptor().map(socket::peer_address) {
+        Some(Ok(peer)) => Fact::Known(peer),
+        Some(Err(_)) => Fact::Unknown(Why::Failed),
+        None => Fact::Unknown(Why::NotSupported),
+    };
 }
 
 /// Where the program's socket is bound already (getsockname(2)).

@@ -9,6 +9,7 @@ mod files;
 pub mod guest;
 mod hints;
 pub mod identity;
+mod interfaces;
 mod limits;
 pub mod log;
 pub mod memory;

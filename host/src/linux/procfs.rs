@@ -100,6 +100,10 @@ pub struct Status {
     pub seccomp: Option<u32>,
     /// The effective set of capabilities(7), a bit for each.
     pub effective_capabilities: Option<u64>,
+    /// The effective user id.
+    pub effective_user: Option<u32>,
+    /// Whether `no_new_privs` is set (prctl(2), `PR_SET_NO_NEW_PRIVS`; shown since Linux 4.10).
+    pub no_new_privileges: Option<bool>,
 }
 
 impl Status {
@@ -141,6 +145,13 @@ impl Status {
         } else if let Some(set) = line.strip_prefix(b"CapEff:") {
             let set = core::str::from_utf8(set.trim_ascii()).ok();
             self.effective_capabilities = set.and_then(|set| u64::from_str_radix(set, 16).ok());
+        } else if let Some(users) = line.strip_prefix(b"Uid:") {
+            // Real, effective, saved, of the file system.
+            let mut users = users.trim_ascii().split(u8::is_ascii_whitespace);
+            let user = users.nth(1).and_then(files::number);
+            self.effective_user = user.and_then(|user| u32::try_from(user).ok());
+        } else if let Some(is_set) = line.strip_prefix(b"NoNewPrivs:") {
+            self.no_new_privileges = files::number(is_set.trim_ascii()).map(|bit| bit != 0);
         }
     }
 }
@@ -413,7 +424,9 @@ mod tests {
         {
             status.take_line(line.as_bytes());
         }
-        assert_eq!(status, Status { seccomp: Some(2), effective_capabilities: Some(0x400) });
+        let expected =
+            Status { seccomp: Some(2), effective_capabilities: Some(0x400), ..Status::default() };
+        assert_eq!(status, expected);
         for line in ["CapEff:\tx", "Seccomp:"] {
             status.take_line(line.as_bytes());
         }

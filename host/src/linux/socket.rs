@@ -2,12 +2,14 @@
 
 use std::os::fd::BorrowedFd;
 
+use arrayvec::ArrayVec;
 use bindshim_core::address::{Address, Families, MAX_LENGTH};
 use bindshim_core::attempt::{
     Attempt, Family, Function, OptionValue, Protocol, Socket, SocketOption, SocketType,
 };
 use bindshim_core::text::Text;
-use rustix::net::{AddressFamily, SocketAddrAny, getsockname, sockopt};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrAny, getpeername, getsockname, sockopt};
 
 use super::memory;
 
@@ -85,6 +87,21 @@ fn protocol_of(protocol: u32) -> Protocol {
 #[inline(never)]
 pub fn local_address(fd: BorrowedFd<'_>) -> Option<Address> {
     decode(&getsockname(fd).ok()?)
+}
+
+/// What the socket is connected to (`getpeername`), if it is: a connection to a socket without a
+/// name has an address of no bytes.
+///
+/// # Errors
+/// As of getpeername(2), but for `ENOTCONN`.
+#[inline(never)]
+pub fn peer_address(fd: BorrowedFd<'_>) -> Result<Option<Address>, Errno> {
+    let nameless = Address::Raw { family: 0, bytes: ArrayVec::new_const() };
+    match getpeername(fd) {
+        Ok(peer) => Ok(Some(peer.as_ref().and_then(decode).unwrap_or(nameless))),
+        Err(Errno::NOTCONN) => Ok(None),
+        Err(errno) => Err(errno),
+    }
 }
 
 fn decode(address: &SocketAddrAny) -> Option<Address> {

@@ -1,0 +1,98 @@
+//! A success that is not what the program means has a warning, and a plain one has none and costs
+//! no more.
+
+use bindshim_tests::{Room, Subject, programs};
+use serde_json::Value;
+
+use crate::support::{Cure, as_nobody, assert_diagnosis, staying};
+
+/// The records of the listens of a `steps` victim, recorded.
+#[track_caller]
+fn listens(room: &Room, steps: &str) -> Vec<Value> {
+    let ended = as_nobody(room.run_victim("steps", steps)).recorded(room).finish();
+    let records = ended.records();
+    records.assert_gapless();
+    records.calls("listen").into_iter().cloned().collect()
+}
+
+#[track_caller]
+fn assert_random(record: &Value) {
+    assert_eq!(record["outcome"], "ok", "{record}");
+    assert_eq!(record["warning"], true, "{record}");
+    assert_eq!(record["error"], Value::Null, "{record}");
+    assert_diagnosis(record, "listening_on_random_port", [Cure::Maybe, Cure::Maybe]);
+    assert_eq!(record["diagnosis"]["certainty"], "certain", "{record}");
+    let port = record["address"]["port"].as_u64().expect("it listens");
+    assert_ne!(port, 0, "{record}");
+    let summary = record["diagnosis"]["summary"].to_string();
+    assert!(summary.contains(&format!(":{port}")), "{record}");
+}
+
+#[test]
+fn listening_after_a_failed_bind() {
+    let room = Room::new();
+    let port = room.port();
+    let _holder = staying(&room, &format!("tcp4 bind 127.0.0.1 {port} listen"));
+    let records = listens(&room, &format!("tcp4 bind 127.0.0.1 {port} listen"));
+    let [record] = records.as_slice() else { panic!("{records:?}") };
+    assert_random(record);
+    assert_ne!(record["address"]["port"], port, "{record}");
+}
+
+#[test]
+fn listening_without_a_bind() {
+    let room = Room::new();
+    for kind in ["tcp4", "tcp6", "mptcp"] {
+        let records = listens(&room, &format!("{kind} listen listen"));
+        let [first, second] = records.as_slice() else { panic!("{records:?}") };
+        assert_random(first);
+        // The second one changes nothing.
+        assert_eq!(second["warning"], false, "{second}");
+        assert_eq!(second["address"], first["address"], "{second}");
+    }
+}
+
+#[test]
+fn plain_successes_have_no_warning() {
+    let room = Room::new();
+    let path = room.path("socket");
+    for steps in [
+        format!("tcp4 bind 127.0.0.1 {} listen", room.port()),
+        format!("tcp6 bind :: {} listen", room.port()),
+        // A port of the kernel's choice that the program asked for.
+        "tcp4 bind 0.0.0.0 0 listen".to_owned(),
+        "tcp6 bind :: 0 listen".to_owned(),
+        format!("unix bind {} listen", path.display()),
+    ] {
+        let ended = as_nobody(room.run_victim("steps", &steps)).recorded(&room).finish();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stdout);
+        for record in ended.records().all() {
+            assert_eq!(record["warning"], false, "{record}");
+            assert_eq!(record["diagnosis"], Value::Null, "{record}");
+            assert_eq!(record["diagnosis_us"], Value::Null, "{record}");
+        }
+    }
+}
+
+/// Where a socket is, is asked once per listen, before it; only one that had no port is asked again.
+#[test]
+fn a_plain_listen_costs_no_more_calls() {
+    let room = Room::new();
+    for (steps, listens, asked) in [
+        (format!("tcp4 bind 127.0.0.1 {} listen", room.port()), 1, 2),
+        ("tcp4 listen".to_owned(), 1, 2),
+    ] {
+        let trace = room.path(&format!("trace-{}", steps.len()));
+        let subject = Subject::new(&room, programs::find("strace"))
+            .args(["-f", "-e", "trace=getsockname,getpeername,listen", "-o"])
+            .args([&trace])
+            .args([room.victim("steps")])
+            .args(steps.split_whitespace());
+        let ended = subject.recorded(&room).finish();
+        assert_eq!(ended.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
+        let calls = std::fs::read_to_string(&trace).expect("strace writes it");
+        assert_eq!(calls.matches("listen(").count(), listens, "{calls}");
+        assert_eq!(calls.matches("getsockname(").count(), asked, "{calls}");
+        assert_eq!(calls.matches("getpeername(").count(), 0, "{calls}");
+    }
+}
