@@ -3,6 +3,7 @@
 //! Facts are gathered by a host and read by the diagnosis. Each is known, or unknown for a reason:
 //! a missing fact never becomes a guess.
 
+pub mod path;
 pub mod windows;
 
 use arrayvec::ArrayVec;
@@ -12,6 +13,7 @@ use crate::address::Address;
 use crate::conflict::windows::Sharing;
 use crate::text::Text;
 
+use path::PathFacts;
 use windows::Windows;
 
 /// A fact, or why it could not be had.
@@ -254,6 +256,8 @@ pub struct Facts {
     /// Where the kernel takes ports for outgoing connections: `net.ipv4.ip_local_port_range`;
     /// `netsh interface ipv4 show dynamicport`.
     pub ephemeral: Fact<(u16, u16)>,
+    /// What is known about the path or abstract name of a Unix socket.
+    pub path: PathFacts,
     /// What only Windows has to tell.
     pub windows: Windows,
 }
@@ -272,6 +276,7 @@ impl Facts {
         can_bind_privileged: Fact::Unknown(Why::NotAsked),
         locality: Fact::Unknown(Why::NotAsked),
         ephemeral: Fact::Unknown(Why::NotAsked),
+        path: PathFacts::NONE,
         windows: Windows::NONE,
     };
 }

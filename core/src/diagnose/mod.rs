@@ -4,10 +4,12 @@
 //! one. What nobody recognises is unknown, with the facts that are there and what is missing.
 
 mod address;
+mod path;
 mod permission;
 mod port;
 pub(crate) mod tell;
 mod usage;
+mod vsock;
 mod windows;
 
 #[cfg(test)]
@@ -33,8 +35,16 @@ pub(crate) struct Case<'a> {
 type Detector = fn(&Case<'_>, &mut Diagnosis) -> bool;
 
 /// In the order in which Linux makes its checks (net/socket.c `__sys_bind`, net/ipv4/af_inet.c
-/// `__inet_bind`): descriptor, memory, length and family, address, permission, port.
-const LINUX: &[Detector] = &[usage::detect, address::detect, permission::detect, port::detect];
+/// `__inet_bind`): descriptor, memory, length and family, address, permission, port. Families with
+/// neither addresses nor ports of the internet come before those.
+const LINUX: &[Detector] = &[
+    path::detect,
+    vsock::detect,
+    usage::detect,
+    address::detect,
+    permission::detect,
+    port::detect,
+];
 
 /// Finds out why `attempt` failed with `code`, and writes it to `diagnosis`, which is
 /// [`Diagnosis::NONE`] before. In a frame of its own: a call that succeeds needs none of it.
@@ -116,6 +126,12 @@ fn missing(case: &Case<'_>, diagnosis: &mut Diagnosis) {
         ("capabilities", reason(&case.facts.can_bind_privileged)),
         ("local_addresses", reason(&case.facts.locality)),
         ("local_port_range", reason(&case.facts.ephemeral)),
+        ("file", reason(&case.facts.path.file)),
+        ("unix_sockets", reason(&case.facts.path.used)),
+        ("other_namespaces", reason(&case.facts.path.elsewhere)),
+        ("path", reason(&case.facts.path.obstacle)),
+        ("directory", reason(&case.facts.path.directory)),
+        ("file_system", reason(&case.facts.path.file_system)),
     ];
     diagnosis.unknown = rows
         .into_iter()
