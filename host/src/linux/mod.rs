@@ -12,8 +12,10 @@ pub mod identity;
 mod limits;
 pub mod log;
 pub mod memory;
+mod namespaces;
 pub mod netlink;
 mod owner;
+mod paths;
 pub mod pool;
 mod ports;
 pub mod procfs;
@@ -24,6 +26,7 @@ pub mod socket;
 mod start;
 mod system;
 mod trial;
+mod unixdiag;
 mod users;
 pub mod wait;
 
