@@ -7,6 +7,7 @@ mod faults;
 mod heap;
 mod launcher;
 mod log;
+mod paths;
 mod policy;
 mod random;
 mod recorded;

@@ -1,21 +1,28 @@
 // Does what its arguments say, one after the other, and says what each call gave: most failures
 // of a bind are a few plain steps. Usage: steps STEP...
 //
-//   tcp4 tcp6 udp4 udp6 unix mptcp   a new socket, on which the following steps work
+//   tcp4 tcp6 udp4 udp6 mptcp vsock  a new socket, on which the following steps work
+//   unix unix_dgram unix_seqpacket   the same
 //   reuse noreuse reuseport v6only   sets the option
-//   bind ADDRESS PORT          bind PATH for a unix socket
+//   bind ADDRESS PORT          bind PATH or bind @NAME for a unix socket, bind CID PORT for vsock
+//   bind_long LENGTH           binds a unix socket to an address of that length
+//   connect PATH               connects a unix socket
 //   listen close
 //   show                       says the socket's SO_REUSEADDR
 //   memory MB                  owns that much memory
 //   kill PID                   kill -9
 //   kill_into_exit PID         kill -9, and waits until it has given up its memory, not its files
 //   chdir DIRECTORY  chroot DIRECTORY  setuid UID
+//   network                    enters a new network namespace
 //   wait                       until there is a line on standard input
 //   handle                     a handler for SIGINT, which says so
 //   ignore                     ignores SIGINT
 //   hold                       says "holding" and stays until a signal comes
 //
 // It ends with 1 if a call failed.
+#include <linux/vm_sockets.h>
+#include <sched.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include "victim.h"
 
@@ -31,8 +38,12 @@ static void on_interrupt(int number) {
 }
 
 static void new_socket(const char *kind) {
-    int type = kind[0] == 'u' && kind[1] == 'd' ? SOCK_DGRAM : SOCK_STREAM;
-    family = strcmp(kind, "unix") == 0 ? AF_UNIX : kind[3] == '6' ? AF_INET6 : AF_INET;
+    int is_datagram = strncmp(kind, "udp", 3) == 0 || strcmp(kind, "unix_dgram") == 0;
+    int is_packet = strcmp(kind, "unix_seqpacket") == 0;
+    int type = is_datagram ? SOCK_DGRAM : is_packet ? SOCK_SEQPACKET : SOCK_STREAM;
+    family = strncmp(kind, "unix", 4) == 0 ? AF_UNIX
+        : strcmp(kind, "vsock") == 0 ? AF_VSOCK
+        : kind[3] == '6' ? AF_INET6 : AF_INET;
     fd = socket(family, type, strcmp(kind, "mptcp") == 0 ? 262 : 0);
     if (fd < 0) give_up("socket");
 }
@@ -41,15 +52,42 @@ static void set(int level, int option, int value) {
     step_result("setsockopt", setsockopt(fd, level, option, &value, sizeof value));
 }
 
+// A path with its end, as most programs pass it; an abstract name, written as @NAME, without.
+static socklen_t unix_address(struct sockaddr_storage *address, const char *path) {
+    struct sockaddr_un *un = (struct sockaddr_un *)address;
+    un->sun_family = AF_UNIX;
+    strncpy(un->sun_path, path, sizeof un->sun_path - 1);
+    if (path[0] != '@') return sizeof *un;
+    un->sun_path[0] = 0;
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+}
+
+static void bind_long(size_t length) {
+    char address[256];
+    memset(address, 'x', sizeof address);
+    ((struct sockaddr_un *)address)->sun_family = AF_UNIX;
+    step_result("bind", bind(fd, (struct sockaddr *)address, (socklen_t)length));
+}
+
+static void do_connect(const char *path) {
+    struct sockaddr_storage address;
+    memset(&address, 0, sizeof address);
+    socklen_t length = unix_address(&address, path);
+    step_result("connect", connect(fd, (struct sockaddr *)&address, length));
+}
+
 static char **do_bind(char **arguments) {
     struct sockaddr_storage address;
     memset(&address, 0, sizeof address);
     socklen_t length;
     if (family == AF_UNIX) {
-        struct sockaddr_un *un = (struct sockaddr_un *)&address;
-        un->sun_family = AF_UNIX;
-        strncpy(un->sun_path, *arguments++, sizeof un->sun_path - 1);
-        length = sizeof *un;
+        length = unix_address(&address, *arguments++);
+    } else if (family == AF_VSOCK) {
+        struct sockaddr_vm *vm = (struct sockaddr_vm *)&address;
+        vm->svm_family = AF_VSOCK;
+        vm->svm_cid = (unsigned)strtoul(*arguments++, NULL, 10);
+        vm->svm_port = (unsigned)strtoul(*arguments++, NULL, 10);
+        length = sizeof *vm;
     } else if (family == AF_INET) {
         struct sockaddr_in *in = (struct sockaddr_in *)&address;
         in->sin_family = AF_INET;
@@ -108,6 +146,9 @@ int main(int argc, char **argv) {
     for (char **next = argv + 1; *next != NULL;) {
         const char *step = *next++;
         if (strcmp(step, "bind") == 0) next = do_bind(next);
+        else if (strcmp(step, "bind_long") == 0) bind_long((size_t)atoi(*next++));
+        else if (strcmp(step, "connect") == 0) do_connect(*next++);
+        else if (strcmp(step, "network") == 0) change("unshare", unshare(CLONE_NEWNET));
         else if (strcmp(step, "listen") == 0) step_result("listen", listen(fd, 16));
         else if (strcmp(step, "close") == 0) close(fd);
         else if (strcmp(step, "reuse") == 0) set(SOL_SOCKET, SO_REUSEADDR, 1);

@@ -116,15 +116,12 @@ fn nothing_known(query: &Query<'_>, why: Why, facts: &mut Facts) {
 fn at_path(query: &Query<'_>, path: &Path, scratch: &mut Scratch, facts: &mut Facts) {
     match query.code.number {
         code::EADDRINUSE => in_use(query, path, scratch, facts),
-        code::ENOENT => {
+        code::ENOENT | code::ENOTDIR | code::ELOOP | code::EACCES => {
             facts.path.obstacle = way::obstacle(path);
-            facts.path.directory = way::directory(path, &mut scratch.short);
-            facts.path.file = known(way::file_kind(path).map(|(kind, _)| kind));
-        }
-        code::ENOTDIR | code::ELOOP => facts.path.obstacle = way::obstacle(path),
-        code::EACCES => {
-            facts.path.obstacle = way::obstacle(path);
-            facts.path.directory = way::directory(path, &mut scratch.short);
+            // Where the way ends earlier, nothing can be known of its end.
+            if facts.path.obstacle == Fact::Known(None) {
+                at_its_end(query, path, scratch, facts);
+            }
         }
         code::ENOSPC => facts.path.file_system = way::file_system(path),
         code::EPERM => {
@@ -134,6 +131,19 @@ fn at_path(query: &Query<'_>, path: &Path, scratch: &mut Scratch, facts: &mut Fa
         _ => return,
     }
     facts.path.has_common_root = has_common_root(query.pid);
+}
+
+/// Where a way goes through to the directory of the file.
+fn at_its_end(query: &Query<'_>, path: &Path, scratch: &mut Scratch, facts: &mut Facts) {
+    match query.code.number {
+        code::ENOENT => {
+            facts.path.directory = way::directory(path, &mut scratch.short);
+            facts.path.file_system = way::file_system(path);
+            facts.path.file = known(way::file_kind(path).map(|(kind, _)| kind));
+        }
+        code::EACCES => facts.path.directory = way::directory(path, &mut scratch.short),
+        _ => {}
+    }
 }
 
 fn known<T>(result: Result<T, Errno>) -> Fact<T> {

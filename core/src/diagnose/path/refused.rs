@@ -45,7 +45,8 @@ pub(super) fn missing(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         );
         fix(diagnosis, format_args!("leave the slash at the end away"));
     } else {
-        return false;
+        // proc says that a file which it does not have cannot be there.
+        return without_socket_files(case, path, diagnosis);
     }
     true
 }
@@ -228,20 +229,16 @@ pub(super) fn not_permitted(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool 
         immutable(case, path, diagnosis);
         return true;
     }
+    without_socket_files(case, path, diagnosis)
+}
+
+fn without_socket_files(case: &Case<'_>, path: &str, diagnosis: &mut Diagnosis) -> bool {
     let Fact::Known(file_system) = case.facts.path.file_system else { return false };
     let Some(name) = without_sockets(file_system.magic) else { return false };
     refused(diagnosis, Cause::FilesystemWithoutSockets, Certainty::Certain);
-    say!(
-        diagnosis.summary,
-        "{} is on {name}, a file system that has no socket files",
-        directory(path)
-    );
-    fix(
-        diagnosis,
-        format_args!(
-            "use a path on another file system, /run or /tmp for example; others may hold a symbolic link to it"
-        ),
-    );
+    let place = directory(path);
+    say!(diagnosis.summary, "{place} is on {name}, a file system that has no socket files");
+    fix(diagnosis, format_args!("use a path on another file system, /run or /tmp for example"));
     true
 }
 

@@ -410,6 +410,12 @@ fn file_systems() -> Vec<Row> {
             "filesystem_without_sockets",
             "/run/app is on sysfs, a file system that has no socket files",
         ),
+        row(
+            ENOENT,
+            PathFacts { obstacle: Fact::Known(None), ..on(0x9fa0, true, true) },
+            "filesystem_without_sockets",
+            "/run/app is on proc, a file system that has no socket files",
+        ),
         unknown(
             EPERM,
             on(0xef53, true, true),
