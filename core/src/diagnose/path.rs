@@ -90,7 +90,7 @@ fn too_long(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
 }
 
 /// The path that was asked for.
-fn path<'a>(attempt: &'a Attempt) -> Option<&'a str> {
+fn path(attempt: &Attempt) -> Option<&str> {
     match &attempt.address {
         Some(Address::Path(path)) => Some(path.as_str()),
         _ => None,

@@ -28,7 +28,7 @@ use super::ports::{self, Found, Target};
 use super::procfs::{self, Status, Subject};
 use super::sockdiag::{self, Row, TCP, UDP};
 use super::trial;
-use super::unixdiag::Users;
+use super::unixdiag::Holders;
 use super::users;
 
 /// CAP_NET_BIND_SERVICE (include/uapi/linux/capability.h).
@@ -55,7 +55,7 @@ pub struct Query<'a> {
 #[repr(C)]
 pub struct Scratch {
     found: Found,
-    pub(super) users: Users,
+    pub(super) holders: Holders,
     pub(super) short: [u8; 2048],
     pub(super) owners: owner::Room,
     pub(super) netlink: [u8; 16_384],

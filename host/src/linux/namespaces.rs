@@ -14,7 +14,7 @@ use super::hints;
 use super::limits::{Limits, why};
 use super::owner::{Room, pid_of};
 use super::sockdiag::Row;
-use super::unixdiag::{NO_UID, Users};
+use super::unixdiag::{Holders, NO_UID};
 
 /// `SS_UNCONNECTED` (include/uapi/linux/net.h): bound, and also listening.
 const UNCONNECTED: &[u8] = b"01";
@@ -29,17 +29,17 @@ const LISTEN: u8 = 10;
 #[inline(never)]
 pub(super) fn find(
     path: &[u8],
-    users: &mut Users,
+    holders: &mut Holders,
     room: &mut Room,
     buffer: &mut [u8],
     limits: Limits,
 ) -> Result<(), Why> {
-    users.clear();
+    holders.clear();
     let begin_ns = monotonic_ns();
     if !hints::allow_search(begin_ns, limits.deadline_ns) {
         return Err(Why::Budget);
     }
-    let result = walk(path, users, room, buffer, limits);
+    let result = walk(path, holders, room, buffer, limits);
     hints::spend(monotonic_ns().saturating_sub(begin_ns));
     result
 }
@@ -47,7 +47,7 @@ pub(super) fn find(
 /// Looks at each process, and into the table of each namespace once.
 fn walk(
     path: &[u8],
-    users: &mut Users,
+    holders: &mut Holders,
     room: &mut Room,
     buffer: &mut [u8],
     limits: Limits,
@@ -75,7 +75,7 @@ fn walk(
             return Err(Why::Budget);
         }
         if let Ok(file) = files::open(table.as_c_str()) {
-            read_table(&file, path, users, buffer, limits)?;
+            read_table(&file, path, holders, buffer, limits)?;
         }
     }
     // Where not even the first process is to be seen, others are hidden too (hidepid).
@@ -92,7 +92,7 @@ fn table_id(table: &core::ffi::CStr) -> Option<u32> {
 fn read_table(
     file: &Descriptor,
     path: &[u8],
-    users: &mut Users,
+    holders: &mut Holders,
     buffer: &mut [u8],
     limits: Limits,
 ) -> Result<(), Why> {
@@ -113,7 +113,7 @@ fn read_table(
         };
         for line in buffer[..complete].split(|byte| *byte == b'\n') {
             if let Some((kind, state, inode)) = bound_to(line, path) {
-                users.add(kind, state, Row::of_unix(inode, 0, NO_UID));
+                holders.add(kind, state, Row::of_unix(inode, 0, NO_UID));
             }
         }
         buffer.copy_within(complete..held, 0);

@@ -39,7 +39,7 @@ pub(super) fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts
         },
         Some(Address::Abstract(name)) if query.code.number == code::EADDRINUSE => {
             let Some(kind) = attempt.socket.kind else { return };
-            find_users(query, Wanted::Name(name, kind), scratch, facts);
+            find_holders(query, Wanted::Name(name, kind), scratch, facts);
         }
         _ => {}
     }
@@ -170,7 +170,7 @@ fn in_use(query: &Query<'_>, path: &Path, scratch: &mut Scratch, facts: &mut Fac
     };
     facts.path.file = Fact::Known(kind);
     if let (FileKind::Socket, Some(id)) = (kind, id) {
-        find_users(query, Wanted::File(id, path.bytes()), scratch, facts);
+        find_holders(query, Wanted::File(id, path.bytes()), scratch, facts);
         if facts.path.used == Fact::Known(None) {
             find_elsewhere(query, path, id, scratch, facts);
         }
@@ -179,17 +179,17 @@ fn in_use(query: &Query<'_>, path: &Path, scratch: &mut Scratch, facts: &mut Fac
 
 /// The sockets of this network namespace that have the path or the name.
 #[inline(never)]
-fn find_users(query: &Query<'_>, wanted: Wanted<'_>, scratch: &mut Scratch, facts: &mut Facts) {
-    let Scratch { users, netlink, owners, short, .. } = scratch;
-    if let Err(why) = unixdiag::find(wanted, users, netlink, query.limits()) {
+fn find_holders(query: &Query<'_>, wanted: Wanted<'_>, scratch: &mut Scratch, facts: &mut Facts) {
+    let Scratch { holders, netlink, owners, short, .. } = scratch;
+    if let Err(why) = unixdiag::find(wanted, holders, netlink, query.limits()) {
         facts.path.used = Fact::Unknown(why);
         return;
     }
-    if users.total == 0 {
+    if holders.total == 0 {
         facts.path.used = Fact::Known(None);
         return;
     }
-    let missing = find_owners(query, users.rows_mut(), owners, short);
+    let missing = find_owners(query, holders.rows_mut(), owners, short);
     use_first(Place::Here, scratch, facts);
     list(query, missing, scratch, facts);
 }
@@ -203,14 +203,14 @@ fn find_elsewhere(
     scratch: &mut Scratch,
     facts: &mut Facts,
 ) {
-    let Scratch { users, netlink, owners, short, .. } = scratch;
-    let result = namespaces::find(path.bytes(), users, owners, netlink, query.limits());
+    let Scratch { holders, netlink, owners, short, .. } = scratch;
+    let result = namespaces::find(path.bytes(), holders, owners, netlink, query.limits());
     facts.path.elsewhere = result.map_or_else(Fact::Unknown, Fact::Known);
-    if users.total == 0 {
+    if holders.total == 0 {
         return;
     }
-    let missing = find_owners(query, users.rows_mut(), owners, short);
-    let rows = users.rows();
+    let missing = find_owners(query, holders.rows_mut(), owners, short);
+    let rows = holders.rows();
     let same = |row: &Row| is_same_file(row.owner, path, id);
     let certain = rows.iter().position(|row| same(row) == Some(true));
     let (nth, place) = match (certain, rows.iter().position(|row| same(row).is_none())) {
@@ -218,7 +218,7 @@ fn find_elsewhere(
         (None, Some(nth)) => (nth, Place::ElsewhereByName),
         (None, None) => return,
     };
-    users.keep(nth);
+    holders.keep(nth);
     use_first(place, scratch, facts);
     list(query, missing, scratch, facts);
 }
@@ -240,18 +240,18 @@ fn is_same_file(pid: u32, path: &Path, id: FileId) -> Option<bool> {
 }
 
 fn use_first(place: Place, scratch: &Scratch, facts: &mut Facts) {
-    let (kind, state) = scratch.users.used(0);
+    let (kind, state) = scratch.holders.used(0);
     facts.path.used = Fact::Known(Some(Use { kind, state, place }));
 }
 
 /// Lists the sockets, whose owners have been looked for, as those in the way.
 #[inline(never)]
 fn list(query: &Query<'_>, missing: Why, scratch: &mut Scratch, facts: &mut Facts) {
-    let Scratch { users, short, arguments, own_arguments, .. } = scratch;
+    let Scratch { holders, short, arguments, own_arguments, .. } = scratch;
     let mut buffers = procfs::Buffers { short, arguments, own_arguments };
-    facts.sockets_total = users.total;
+    facts.sockets_total = holders.total;
     facts.sockets_unknown = None;
-    for row in users.rows() {
+    for row in holders.rows() {
         add_socket(row, UDP, facts);
         if let (Some(socket), Some(address)) = (facts.sockets.last_mut(), &query.attempt.address) {
             socket.state = SocketState::Unix;

@@ -52,7 +52,7 @@ pub(super) enum Wanted<'a> {
 
 /// Sockets in the way, the most telling kind alone. All-zero bytes are an empty list.
 #[repr(C)]
-pub(super) struct Users {
+pub(super) struct Holders {
     rows: [Row; MAX_SOCKETS],
     kinds: [u8; MAX_SOCKETS],
     states: [u8; MAX_SOCKETS],
@@ -61,7 +61,7 @@ pub(super) struct Users {
     pub(super) total: u32,
 }
 
-impl Users {
+impl Holders {
     pub(super) fn clear(&mut self) {
         (self.listed, self.total) = (0, 0);
     }
@@ -84,8 +84,12 @@ impl Users {
         (kind_of(self.kinds[nth]), state)
     }
 
-    /// Takes a socket in, where there is room.
+    /// Takes a socket in, where there is room. A table that changes while it is read may show one
+    /// twice.
     pub(super) fn add(&mut self, kind: u8, state: u8, row: Row) {
+        if self.rows().iter().any(|known| known.inode == row.inode) {
+            return;
+        }
         self.total = self.total.saturating_add(1);
         let at = self.listed as usize;
         if at < MAX_SOCKETS {
@@ -119,14 +123,14 @@ fn kind_of(number: u8) -> SocketType {
 #[inline(never)]
 pub(super) fn find(
     wanted: Wanted<'_>,
-    users: &mut Users,
+    holders: &mut Holders,
     buffer: &mut [u8],
     limits: Limits,
 ) -> Result<(), Why> {
-    users.clear();
+    holders.clear();
     for state in [LISTEN, CLOSE, ESTABLISHED] {
-        if users.total == 0 {
-            walk(wanted, state, users, buffer, limits).map_err(Failure::why)?;
+        if holders.total == 0 {
+            walk(wanted, state, holders, buffer, limits).map_err(Failure::why)?;
         }
     }
     Ok(())
@@ -136,7 +140,7 @@ pub(super) fn find(
 fn walk(
     wanted: Wanted<'_>,
     state: u8,
-    users: &mut Users,
+    holders: &mut Holders,
     buffer: &mut [u8],
     limits: Limits,
 ) -> Result<(), Failure> {
@@ -147,7 +151,7 @@ fn walk(
             && shown.is(wanted)
         {
             let row = Row::of_unix(shown.inode, shown.cookie, shown.uid);
-            users.add(shown.kind, shown.state, row);
+            holders.add(shown.kind, shown.state, row);
         }
     })
 }

@@ -72,10 +72,9 @@ fn in_use(case: &Case<'_>, path: &str, used: Use, diagnosis: &mut Diagnosis) {
         Place::Here => served(path, used, &who, diagnosis),
         place => other_namespace(path, used, place, &who, diagnosis),
     }
-    diagnosis.retry_cures = match used.state {
-        UseState::Listening => Some(false),
-        UseState::Bound | UseState::Connected => None,
-    };
+    // What does not listen may be about to end; in any case its file stays, unless it cleans up.
+    diagnosis.retry_cures =
+        if diagnosis.cause == Cause::PathBoundNotListening { None } else { Some(false) };
     stop(&who, diagnosis);
     fix(diagnosis, format_args!("give one of the two another path"));
 }

@@ -138,7 +138,7 @@ fn taken() -> Vec<Row> {
             "path_listener",
             "a process (not permitted to look) is already listening on /run/app/a.sock",
         ),
-        maybe(Row {
+        Row {
             attempt: Attempt {
                 socket: Socket { kind: Some(DATAGRAM), ..at("x").socket },
                 ..at("/run/app/a.sock")
@@ -148,7 +148,7 @@ fn taken() -> Vec<Row> {
                 "path_listener",
                 "app (pid 812, user www-data) already receives datagrams on /run/app/a.sock",
             )
-        }),
+        },
         maybe(held(
             used(STREAM, Bound, Here),
             "path_bound_not_listening",
@@ -162,11 +162,11 @@ fn taken() -> Vec<Row> {
                 "nothing listens on /run/app/a.sock any more, but app (pid 812, user www-data) still has a connection there",
             ))
         },
-        maybe(held(
+        held(
             used(DATAGRAM, Bound, Here),
             "path_other_type",
             "app (pid 812, user www-data) has /run/app/a.sock with a datagram socket, and this one is a stream socket",
-        )),
+        ),
         held(
             used(STREAM, Listening, Elsewhere),
             "path_other_namespace",
@@ -174,11 +174,11 @@ fn taken() -> Vec<Row> {
         ),
         Row {
             certainty: "possible",
-            ..maybe(held(
+            ..held(
                 used(STREAM, Bound, ElsewhereByName),
                 "path_other_namespace",
                 "app (pid 812, user www-data) has /run/app/a.sock from another network namespace, whose sockets ss does not show here; that it is this very file is not certain",
-            ))
+            )
         },
     ])
 }
