@@ -379,6 +379,47 @@ fn path_missing_behind_a_link_or_before_a_slash() {
     }
 }
 
+/// A program for python3 that binds in a directory that is no more.
+const REMOVED_DIRECTORY: &str = "import os, socket, sys
+os.mkdir('gone')
+os.chdir('gone')
+os.rmdir('../gone')
+try:
+    socket.socket(socket.AF_UNIX).bind('app.sock')
+except FileNotFoundError:
+    sys.exit(1)
+";
+
+#[test]
+fn path_missing_in_a_removed_directory() {
+    let room = Room::new();
+    let script = room.file("removed.py", REMOVED_DIRECTORY);
+    let script = script.to_str().expect("a plain path");
+    let record = failure_in(&room.run("python3", script).recorded(&room).finish());
+    assert_error(&record, 2, "ENOENT");
+    assert_cause(&record, "path_missing", "certain", Cure::No);
+    let summary = &record["diagnosis"]["summary"];
+    assert_eq!(summary, "the working directory was removed", "{record}");
+}
+
+/// The device that `stat` shows is not the one that the kernel names there.
+#[test]
+fn path_listener_on_a_layered_file_system() {
+    let room = Room::for_root("file systems are mounted");
+    let victim = room.victim("steps");
+    let victim = victim.display();
+    let script = format!(
+        "mkdir lower upper all && mount -t tmpfs none upper && mkdir upper/files upper/work \
+         && mount -t overlay none -o lowerdir=lower,upperdir=upper/files,workdir=upper/work all \
+         && (LD_PRELOAD= {victim} unix bind all/app.sock listen hold > said &) \
+         && until grep -q holding said; do sleep 0.01; done && exec {victim} unix bind all/app.sock"
+    );
+    let ended = room.run("unshare", "--mount sh -c").args([script]).recorded(&room).finish();
+    let record = failure_in(&ended);
+    assert_cause(&record, "path_listener", "certain", Cure::No);
+    assert_eq!(record["diagnosis"]["holders_total"], 1, "{record}");
+}
+
 #[test]
 fn path_not_a_directory() {
     for user in users() {
