@@ -234,3 +234,21 @@ fn the_same_name_of_another_file_is_not_in_another_namespace() {
     let record = failure(&room, &steps, None);
     assert_cause(&record, "stale_socket_file", "probable", Cure::No);
 }
+
+/// The device that `stat` shows is not the one that the kernel names there.
+#[test]
+fn path_listener_on_a_layered_file_system() {
+    let room = Room::for_root("file systems are mounted");
+    let victim = room.victim("steps");
+    let victim = victim.display();
+    let script = format!(
+        "mkdir lower upper all && mount -t tmpfs none upper && mkdir upper/files upper/work \
+         && mount -t overlay none -o lowerdir=lower,upperdir=upper/files,workdir=upper/work all \
+         && (LD_PRELOAD= {victim} unix bind all/app.sock listen hold > said &) \
+         && until grep -q holding said; do sleep 0.01; done && exec {victim} unix bind all/app.sock"
+    );
+    let ended = room.run("unshare", "--mount sh -c").args([script]).recorded(&room).finish();
+    let record = failure_in(&ended);
+    assert_cause(&record, "path_listener", "certain", Cure::No);
+    assert_eq!(record["diagnosis"]["holders_total"], 1, "{record}");
+}
