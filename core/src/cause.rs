@@ -127,6 +127,38 @@ causes! {
         "A link-local address needs the interface that it is on.";
     MissingDevice, "missing_device",
         "There is no interface of this name or index.";
+    StaleSocketFile, "stale_socket_file",
+        "A socket file is left over: no socket that is to be seen has it.";
+    PathListener, "path_listener",
+        "A program serves this socket file.";
+    PathBoundNotListening, "path_bound_not_listening",
+        "A program has this socket file, but does not listen on it.";
+    PathOtherType, "path_other_type",
+        "A program has this socket file with a socket of another type.";
+    PathOtherNamespace, "path_other_namespace",
+        "A program in another network namespace has this socket file.";
+    PathNotASocket, "path_not_a_socket",
+        "Something that is not a socket is at the path.";
+    AbstractNameTaken, "abstract_name_taken",
+        "Another socket of this type has the abstract name.";
+    PathMissing, "path_missing",
+        "The directory of the socket file does not exist.";
+    PathNotADirectory, "path_not_a_directory",
+        "Something on the way to the socket file is not a directory.";
+    PathLoop, "path_loop",
+        "A symbolic link on the way to the socket file leads back to itself.";
+    DirectoryNotWritable, "directory_not_writable",
+        "The process may not make files in the directory of the socket file.";
+    ReadOnlyFilesystem, "read_only_filesystem",
+        "The file system of the path is read-only.";
+    NoSpace, "no_space",
+        "The file system of the path is full, or no abstract name is left.";
+    FilesystemWithoutSockets, "filesystem_without_sockets",
+        "The file system of the path has no socket files.";
+    PathTooLong, "path_too_long",
+        "The path is longer than a socket's address has room for.";
+    VsockRefused, "vsock_refused",
+        "The kernel refuses this port or context id of a virtual machine's socket.";
     AlreadyBound, "already_bound",
         "The socket is bound already; a socket is bound once.";
     AlreadyConnected, "already_connected",

@@ -4,6 +4,7 @@
 //! a missing fact never becomes a guess.
 
 pub mod network;
+pub mod path;
 pub mod rights;
 pub mod windows;
 
@@ -15,6 +16,7 @@ use crate::conflict::windows::Sharing;
 use crate::text::Text;
 
 use network::Network;
+use path::PathFacts;
 use rights::Rights;
 use windows::Windows;
 
@@ -286,6 +288,8 @@ pub struct Facts {
     pub network: Network,
     /// What the process may do.
     pub rights: Rights,
+    /// What is known about the path or abstract name of a Unix socket.
+    pub path: PathFacts,
     /// What only Windows has to tell.
     pub windows: Windows,
 }
@@ -311,6 +315,7 @@ impl Facts {
         free_port: Fact::Unknown(Why::NotAsked),
         network: Network::NONE,
         rights: Rights::NONE,
+        path: PathFacts::NONE,
         windows: Windows::NONE,
     };
 }

@@ -88,7 +88,7 @@ fn has_fixed_port(attempt: &Attempt) -> bool {
 #[must_use]
 pub fn time_may_help(code: Code, cause: Cause) -> bool {
     match cause {
-        Cause::OwnProcessHoldsPort => false,
+        Cause::OwnProcessHoldsPort | Cause::StaleSocketFile | Cause::PathNotASocket => false,
         Cause::AddressTentative => code == Code::linux(EADDRNOTAVAIL),
         _ => code.is_in_use(),
     }
@@ -204,6 +204,8 @@ mod tests {
             (EADDRINUSE, Cause::OtherProgramListening, true),
             (EADDRINUSE, Cause::Unknown, true),
             (EADDRINUSE, Cause::OwnProcessHoldsPort, false),
+            (EADDRINUSE, Cause::PathListener, true),
+            (EADDRINUSE, Cause::StaleSocketFile, false),
             (EADDRNOTAVAIL, Cause::AddressTentative, true),
             (EADDRNOTAVAIL, Cause::AddressNotLocal, false),
             (EACCES, Cause::PrivilegedPort, false),

@@ -8,6 +8,7 @@ mod faults;
 mod heap;
 mod launcher;
 mod log;
+mod paths;
 mod permissions;
 mod policy;
 mod ports;

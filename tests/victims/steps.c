@@ -1,20 +1,23 @@
 // Does what its arguments say, one after the other, and says what each call gave: most failures
 // of a bind are a few plain steps. Usage: steps STEP...
 //
-//   tcp4 tcp6 udp4 udp6 unix mptcp   a new socket, on which the following steps work
+//   tcp4 tcp6 udp4 udp6 mptcp vsock  a new socket, on which the following steps work
+//   unix unix_dgram unix_seqpacket   the same
 //   pair                       one of two connected unix sockets
 //   none  file                 no socket: a descriptor that is closed, or one of a file
 //   reuse noreuse reuseport v6only transparent   sets the option
 //   device NAME  ifindex NUMBER   SO_BINDTODEVICE, SO_BINDTOIFINDEX
-//   bind ADDRESS PORT          bind PATH for a unix socket; ADDRESS%INTERFACE for a scope, by name
-//                              or number
-//   connect ADDRESS PORT  send ADDRESS PORT   connects, or sends a datagram
+//   bind ADDRESS PORT          bind PATH or bind @NAME for a unix socket, bind CID PORT for vsock;
+//                              ADDRESS%INTERFACE for a scope, by name or number
+//   bind_long LENGTH           binds a unix socket to an address of that length
+//   connect ADDRESS PORT  send ADDRESS PORT   connects, or sends a datagram; connect PATH
 //   listen close
 //   show                       says the socket's SO_REUSEADDR
 //   memory MB                  owns that much memory
 //   kill PID                   kill -9
 //   kill_into_exit PID         kill -9, and waits until it has given up its memory, not its files
 //   chdir DIRECTORY  chroot DIRECTORY  setuid UID
+//   network                    enters a new network namespace
 //   wait                       until there is a line on standard input
 //   handle                     a handler for SIGINT, which says so
 //   ignore                     ignores SIGINT
@@ -22,7 +25,10 @@
 //
 // It ends with 1 if a call failed.
 #include <fcntl.h>
+#include <linux/vm_sockets.h>
 #include <net/if.h>
+#include <sched.h>
+#include <stddef.h>
 #include <sys/mman.h>
 #include "victim.h"
 
@@ -51,8 +57,12 @@ static void new_pair(void) {
 }
 
 static void new_socket(const char *kind) {
-    int type = kind[0] == 'u' && kind[1] == 'd' ? SOCK_DGRAM : SOCK_STREAM;
-    family = strcmp(kind, "unix") == 0 ? AF_UNIX : kind[3] == '6' ? AF_INET6 : AF_INET;
+    int is_datagram = strncmp(kind, "udp", 3) == 0 || strcmp(kind, "unix_dgram") == 0;
+    int is_packet = strcmp(kind, "unix_seqpacket") == 0;
+    int type = is_datagram ? SOCK_DGRAM : is_packet ? SOCK_SEQPACKET : SOCK_STREAM;
+    family = strncmp(kind, "unix", 4) == 0 ? AF_UNIX
+        : strcmp(kind, "vsock") == 0 ? AF_VSOCK
+        : kind[3] == '6' ? AF_INET6 : AF_INET;
     fd = socket(family, type, strcmp(kind, "mptcp") == 0 ? 262 : 0);
     if (fd < 0) give_up("socket");
 }
@@ -74,16 +84,36 @@ static unsigned scope_of(char *text) {
     return index != 0 ? index : (unsigned)atoi(scope);
 }
 
+// A path with its end, as most programs pass it; an abstract name, written as @NAME, without.
+static socklen_t unix_address(struct sockaddr_storage *address, const char *path) {
+    struct sockaddr_un *un = (struct sockaddr_un *)address;
+    un->sun_family = AF_UNIX;
+    strncpy(un->sun_path, path, sizeof un->sun_path - 1);
+    if (path[0] != '@') return sizeof *un;
+    un->sun_path[0] = 0;
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+}
+
+static void bind_long(size_t length) {
+    char address[256];
+    memset(address, 'x', sizeof address);
+    ((struct sockaddr_un *)address)->sun_family = AF_UNIX;
+    step_result("bind", bind(fd, (struct sockaddr *)address, (socklen_t)length));
+}
+
 // Reads an address from the arguments; gives its length.
 static socklen_t address_of(char ***arguments, struct sockaddr_storage *address) {
     char **next = *arguments;
     socklen_t length;
     memset(address, 0, sizeof *address);
     if (family == AF_UNIX) {
-        struct sockaddr_un *un = (struct sockaddr_un *)address;
-        un->sun_family = AF_UNIX;
-        strncpy(un->sun_path, *next++, sizeof un->sun_path - 1);
-        length = sizeof *un;
+        length = unix_address(address, *next++);
+    } else if (family == AF_VSOCK) {
+        struct sockaddr_vm *vm = (struct sockaddr_vm *)address;
+        vm->svm_family = AF_VSOCK;
+        vm->svm_cid = (unsigned)strtoul(*next++, NULL, 10);
+        vm->svm_port = (unsigned)strtoul(*next++, NULL, 10);
+        length = sizeof *vm;
     } else if (family == AF_INET) {
         struct sockaddr_in *in = (struct sockaddr_in *)address;
         in->sin_family = AF_INET;
@@ -112,7 +142,9 @@ static char **do_bind(char **arguments) {
 static char **do_connect(char **arguments) {
     struct sockaddr_storage address;
     socklen_t length = address_of(&arguments, &address);
-    if (connect(fd, (struct sockaddr *)&address, length) != 0) give_up("connect");
+    int result = connect(fd, (struct sockaddr *)&address, length);
+    if (family == AF_UNIX) step_result("connect", result);
+    else if (result != 0) give_up("connect");
     return arguments;
 }
 
@@ -164,6 +196,8 @@ int main(int argc, char **argv) {
     for (char **next = argv + 1; *next != NULL;) {
         const char *step = *next++;
         if (strcmp(step, "bind") == 0) next = do_bind(next);
+        else if (strcmp(step, "bind_long") == 0) bind_long((size_t)atoi(*next++));
+        else if (strcmp(step, "network") == 0) change("unshare", unshare(CLONE_NEWNET));
         else if (strcmp(step, "listen") == 0) step_result("listen", listen(fd, 16));
         else if (strcmp(step, "close") == 0) close(fd);
         else if (strcmp(step, "connect") == 0) next = do_connect(next);

@@ -7,12 +7,14 @@ mod address;
 mod hint;
 mod machine;
 mod option;
+mod path;
 mod permission;
 mod port;
 mod refused;
 mod success;
 pub(crate) mod tell;
 mod usage;
+mod vsock;
 mod windows;
 
 #[cfg(test)]
@@ -40,10 +42,13 @@ pub(crate) struct Case<'a> {
 type Detector = fn(&Case<'_>, &mut Diagnosis) -> bool;
 
 /// In the order in which Linux makes its checks (net/socket.c `__sys_bind`, net/ipv4/af_inet.c
-/// `__inet_bind`): filters, descriptor, memory, length and family, address, permission, port. Who
-/// can only be suspected comes after what is known.
+/// `__inet_bind`): filters, descriptor, memory, length and family, address, permission, port. Families
+/// with neither addresses nor ports of the internet come before those. Who can only be suspected
+/// comes after what is known.
 const LINUX: &[Detector] = &[
     refused::by_filter,
+    path::detect,
+    vsock::detect,
     usage::detect,
     option::detect,
     address::detect,
@@ -145,6 +150,12 @@ fn missing(case: &Case<'_>, diagnosis: &mut Diagnosis) {
         ("seccomp", reason(&case.facts.rights.filter_refuses)),
         ("selinux", reason(&case.facts.rights.selinux_enforces)),
         ("apparmor", reason(&case.facts.rights.apparmor)),
+        ("file", reason(&case.facts.path.file)),
+        ("unix_sockets", reason(&case.facts.path.used)),
+        ("other_namespaces", reason(&case.facts.path.elsewhere)),
+        ("path", reason(&case.facts.path.obstacle)),
+        ("directory", reason(&case.facts.path.directory)),
+        ("file_system", reason(&case.facts.path.file_system)),
     ];
     diagnosis.unknown = rows
         .into_iter()

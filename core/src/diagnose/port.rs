@@ -6,7 +6,7 @@ mod holder;
 mod leftover;
 mod overlap;
 
-use crate::attempt::Function;
+use crate::attempt::{Family, Function};
 use crate::cause::Cause;
 use crate::facts::{Fact, PortSocket, Process, SocketState};
 use crate::record::Diagnosis;
@@ -43,7 +43,7 @@ const KINDS: &[(Fits, Teller)] = &[
 ];
 
 pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
-    if !case.code.is_in_use() {
+    if !case.code.is_in_use() || !is_about_a_port(case) {
         return false;
     }
     if case.facts.vanishing {
@@ -62,6 +62,11 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     tell(case, socket, diagnosis);
     overlap::explain(case, socket, diagnosis);
     true
+}
+
+/// A Unix socket has a path or a name, and no port.
+fn is_about_a_port(case: &Case<'_>) -> bool {
+    case.attempt.socket.family != Some(Family::Unix)
 }
 
 /// Who listens on the port, or has it as a UDP port, where something else refused the call first.

@@ -28,11 +28,13 @@ use super::files::{self, ShortPath};
 use super::limits::{Limits, why};
 use super::memory::Zeroed;
 use super::owner::{self, Origin};
+use super::paths;
 use super::ports::{self, Found, Target};
 use super::procfs::{self, Subject};
 use super::sockdiag::{self, Row, TCP, UDP};
 use super::socket;
 use super::trial;
+use super::unixdiag::Holders;
 use super::users;
 
 /// What to find out.
@@ -56,23 +58,24 @@ pub struct Query<'a> {
 #[repr(C)]
 pub struct Scratch {
     found: Found,
-    short: [u8; 2048],
-    owners: owner::Room,
-    netlink: [u8; 16_384],
-    arguments: [u8; 8_192],
-    own_arguments: [u8; 8_192],
+    pub(super) holders: Holders,
+    pub(super) short: [u8; 2048],
+    pub(super) owners: owner::Room,
+    pub(super) netlink: [u8; 16_384],
+    pub(super) arguments: [u8; 8_192],
+    pub(super) own_arguments: [u8; 8_192],
 }
 
 // SAFETY: every field is an integer or an array of such, and there is no destructor.
 unsafe impl Zeroed for Scratch {}
 
 impl<'a> Query<'a> {
-    fn limits(&self) -> Limits {
+    pub(super) fn limits(&self) -> Limits {
         Limits { deadline_ns: self.deadline_ns }
     }
 
     /// The program's descriptor, where this code runs in the program.
-    fn descriptor(&self) -> Option<BorrowedFd<'a>> {
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'a>> {
         let is_here = self.pid == own_pid() && self.fd >= 0;
         // SAFETY: the number is only handed to calls that fail on a closed descriptor and change
         // nothing; the program keeps it open while its own call on it is under way.
@@ -125,6 +128,7 @@ pub fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
         code::EBADF | code::ENOTSOCK => facts.descriptor = descriptor(query),
         _ => {}
     }
+    paths::gather(query, scratch, facts);
     if !is_explained(query, facts) {
         facts.rights.filter_refuses = rights::filter_refuses(query);
     }
@@ -173,7 +177,7 @@ fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
         }
         return;
     };
-    let Scratch { found, short, owners, netlink, arguments, own_arguments } = scratch;
+    let Scratch { found, short, owners, netlink, arguments, own_arguments, .. } = scratch;
     let buffers = sockdiag::Buffers { one: short, many: netlink };
     facts.sockets_unknown = ports::find(&target, found, buffers, limits).err();
     facts.sockets_total = found.total;
@@ -243,7 +247,7 @@ fn own_socket(query: &Query<'_>, facts: &mut Facts) {
 
 /// Finds the owners of all rows; gives the reason for those that have none.
 #[inline(never)]
-fn find_owners(
+pub(super) fn find_owners(
     query: &Query<'_>,
     rows: &mut [Row],
     room: &mut owner::Room,
@@ -262,7 +266,7 @@ fn find_owners(
 
 /// Appends a socket with everything but its owner.
 #[inline(never)]
-fn add_socket(row: &Row, protocol: u8, facts: &mut Facts) {
+pub(super) fn add_socket(row: &Row, protocol: u8, facts: &mut Facts) {
     let sockets = &mut facts.sockets;
     if sockets.is_full() {
         return;
@@ -303,7 +307,7 @@ static BLANK: PortSocket = PortSocket {
 
 /// Fills in the owner of the socket that was added last.
 #[inline(never)]
-fn fill_owner(
+pub(super) fn fill_owner(
     row: &Row,
     missing: Why,
     own: u32,
@@ -418,7 +422,7 @@ fn read_setting<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8], Why> 
     files::read_short(path, buffer).map_err(why_unread)
 }
 
-fn why_unread(errno: Errno) -> Why {
+pub(super) fn why_unread(errno: Errno) -> Why {
     match errno {
         Errno::NOENT => Why::NoProc,
         Errno::ACCESS | Errno::PERM => Why::Permission,
@@ -516,7 +520,7 @@ fn descriptor_elsewhere(query: &Query<'_>) -> Fact<Descriptor> {
 }
 
 /// This process's id; by system call, for a child of `vfork` has another one than libc remembers.
-fn own_pid() -> u32 {
+pub(super) fn own_pid() -> u32 {
     rustix::process::getpid().as_raw_nonzero().get().unsigned_abs()
 }
 

@@ -13,8 +13,10 @@ mod interfaces;
 mod limits;
 pub mod log;
 pub mod memory;
+mod namespaces;
 pub mod netlink;
 mod owner;
+mod paths;
 pub mod pool;
 mod ports;
 pub mod procfs;
@@ -26,6 +28,7 @@ mod start;
 mod system;
 mod trial;
 mod unit;
+mod unixdiag;
 mod users;
 pub mod wait;
 

@@ -38,8 +38,10 @@ const MAX_PROCESSES: usize = 32_768;
 pub(super) struct Room {
     /// Directory entries of the first descriptors.
     few_entries: [MaybeUninit<u8>; 640],
-    processes: [u32; MAX_PROCESSES],
-    entries: [MaybeUninit<u8>; 16_384],
+    /// Numbers, process ids in a search.
+    pub(super) processes: [u32; MAX_PROCESSES],
+    /// Directory entries.
+    pub(super) entries: [MaybeUninit<u8>; 16_384],
 }
 
 /// The process from which the search starts.
@@ -474,7 +476,8 @@ fn inode_of(link: &[u8]) -> Option<u32> {
     u32::try_from(files::number(digits)?).ok()
 }
 
-fn pid_of(name: &[u8]) -> Option<u32> {
+/// The process id that a name in `/proc` is.
+pub(super) fn pid_of(name: &[u8]) -> Option<u32> {
     u32::try_from(files::number(name)?).ok()
 }
 

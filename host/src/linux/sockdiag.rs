@@ -35,7 +35,7 @@ const LISTEN: u32 = 10;
 const CLOSE: u8 = 7;
 
 /// `SOCK_DIAG_BY_FAMILY`.
-const BY_FAMILY: u16 = 20;
+pub(super) const BY_FAMILY: u16 = 20;
 /// `INET_DIAG_SKV6ONLY`, which listening and unconnected IPv6 sockets always have.
 const SKV6ONLY: u16 = 11;
 /// `idiag_timer` of TIME_WAIT, also for FIN_WAIT2 without an owner (net/ipv4/tcp_minisocks.c).
@@ -103,6 +103,11 @@ impl Row {
             owner_fd: 0,
             owner_is_exiting: 0,
         })
+    }
+
+    /// A Unix socket: what an owner is found by.
+    pub(super) fn of_unix(inode: u32, cookie: u64, uid: u32) -> Self {
+        Self { inode, cookie, uid, ..Self::default() }
     }
 
     /// Its state, in a protocol with states or without.

@@ -1,0 +1,264 @@
+//! What is at the path of a Unix socket, who uses it, and what ends the way there (unix(7)).
+//!
+//! Nobody is connected to: a server would notice. What uses a file is known by the file's inode,
+//! which the kernel tells of each bound socket.
+
+mod way;
+
+#[cfg(test)]
+mod tests;
+
+use core::ffi::CStr;
+
+use bindshim_core::address::Address;
+use bindshim_core::attempt::{Family, Function};
+use bindshim_core::code;
+use bindshim_core::facts::path::{FileKind, Place, Use, directory_length};
+use bindshim_core::facts::{Fact, Facts, SocketState, Why};
+use bindshim_core::text::Text;
+use rustix::io::Errno;
+
+use super::facts::{Query, Scratch, add_socket, fill_owner, find_owners, own_pid, why_unread};
+use super::files::{self, ShortPath};
+use super::namespaces;
+use super::procfs;
+use super::sockdiag::{Row, UDP};
+use super::unixdiag::{self, FileId, NO_UID, Wanted};
+
+/// Looks up what may explain a failed bind of a Unix socket.
+#[inline(never)]
+pub(super) fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
+    let attempt = query.attempt;
+    if attempt.socket.family != Some(Family::Unix) || attempt.call != Function::Bind {
+        return;
+    }
+    match &attempt.address {
+        Some(Address::Path(text)) => match Path::of_text(query, text) {
+            Ok(path) => at_path(query, &path, scratch, facts),
+            Err(why) => nothing_known(query, why, facts),
+        },
+        Some(Address::Abstract(name)) if query.code.number == code::EADDRINUSE => {
+            let Some(kind) = attempt.socket.kind else { return };
+            find_holders(query, Wanted::Name(name, kind), scratch, facts);
+        }
+        _ => {}
+    }
+}
+
+/// A path with a NUL at its end, on the stack: `sun_path` has 108 bytes.
+struct Path {
+    bytes: [u8; Self::CAPACITY],
+    length: usize,
+}
+
+impl Path {
+    const CAPACITY: usize = 112;
+
+    fn new(path: &[u8]) -> Option<Self> {
+        let mut bytes = [0; Self::CAPACITY];
+        // The last byte is never written, so that there is a NUL.
+        bytes[..Self::CAPACITY - 1].get_mut(..path.len())?.copy_from_slice(path);
+        Some(Self { bytes, length: path.len() })
+    }
+
+    /// The path of an attempt, as this process may look at it. Bytes that were spelled out to make
+    /// them printable are not known any more.
+    fn of_text(query: &Query<'_>, text: &Text<128>) -> Result<Self, Why> {
+        if query.pid != own_pid() {
+            return Err(Why::NotSupported);
+        }
+        let path = text.as_str();
+        if path.contains("\\x") {
+            Err(Why::Failed)
+        } else {
+            Self::new(path.as_bytes()).ok_or(Why::Failed)
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// The first bytes of it; of none the working directory.
+    fn start(&self, length: usize) -> Self {
+        let part = if length == 0 { b"." } else { &self.bytes()[..length] };
+        // A part of a path is not longer than the path.
+        Self::new(part).unwrap_or(Self { bytes: [0; Self::CAPACITY], length: 0 })
+    }
+
+    /// The directory of the file.
+    fn directory(&self) -> Self {
+        self.start(directory_length(self.bytes()))
+    }
+
+    /// Without slashes at its end, which would make a link or a file a directory.
+    fn file(&self) -> Self {
+        let end = self.bytes().iter().rposition(|byte| *byte != b'/');
+        self.start(end.map_or(1, |last| last + 1))
+    }
+
+    fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+}
+
+fn nothing_known(query: &Query<'_>, why: Why, facts: &mut Facts) {
+    match query.code.number {
+        code::EADDRINUSE => facts.path.file = Fact::Unknown(why),
+        code::ENOENT | code::ENOTDIR | code::ELOOP | code::EACCES => {
+            facts.path.obstacle = Fact::Unknown(why);
+        }
+        code::ENOSPC | code::EPERM => facts.path.file_system = Fact::Unknown(why),
+        _ => {}
+    }
+}
+
+fn at_path(query: &Query<'_>, path: &Path, scratch: &mut Scratch, facts: &mut Facts) {
+    match query.code.number {
+        code::EADDRINUSE => in_use(query, path, scratch, facts),
+        code::ENOENT | code::ENOTDIR | code::ELOOP | code::EACCES => {
+            facts.path.obstacle = way::obstacle(path);
+            // Where the way ends earlier, nothing can be known of its end.
+            if facts.path.obstacle == Fact::Known(None) {
+                at_its_end(query, path, scratch, facts);
+            }
+        }
+        code::ENOSPC => facts.path.file_system = way::file_system(path),
+        code::EPERM => {
+            facts.path.directory = way::directory(path, &mut scratch.short);
+            facts.path.file_system = way::file_system(path);
+        }
+        _ => return,
+    }
+    facts.path.has_common_root = has_common_root(query.pid);
+}
+
+/// Where a way goes through to the directory of the file.
+fn at_its_end(query: &Query<'_>, path: &Path, scratch: &mut Scratch, facts: &mut Facts) {
+    match query.code.number {
+        code::ENOENT => {
+            facts.path.directory = way::directory(path, &mut scratch.short);
+            facts.path.file_system = way::file_system(path);
+            facts.path.file = known(way::file_kind(path).map(|(kind, _)| kind));
+        }
+        code::EACCES => facts.path.directory = way::directory(path, &mut scratch.short),
+        _ => {}
+    }
+}
+
+fn known<T>(result: Result<T, Errno>) -> Fact<T> {
+    match result {
+        Ok(fact) => Fact::Known(fact),
+        Err(errno) => Fact::Unknown(why_unread(errno)),
+    }
+}
+
+/// Whether the root directory of a process is that of its mount namespace.
+fn has_common_root(pid: u32) -> bool {
+    let mut link = [0; 8];
+    files::read_link(ShortPath::of_process(pid, "root").as_c_str(), &mut link)
+        .is_ok_and(|link| link == b"/")
+}
+
+fn in_use(query: &Query<'_>, path: &Path, scratch: &mut Scratch, facts: &mut Facts) {
+    let (kind, id) = match way::file_kind(path) {
+        Ok(found) => found,
+        Err(errno) => {
+            facts.path.file = Fact::Unknown(why_unread(errno));
+            return;
+        }
+    };
+    facts.path.file = Fact::Known(kind);
+    if let (FileKind::Socket, Some(id)) = (kind, id) {
+        find_holders(query, Wanted::File(id, path.bytes()), scratch, facts);
+        if facts.path.used == Fact::Known(None) {
+            find_elsewhere(query, path, id, scratch, facts);
+        }
+    }
+}
+
+/// The sockets of this network namespace that have the path or the name.
+#[inline(never)]
+fn find_holders(query: &Query<'_>, wanted: Wanted<'_>, scratch: &mut Scratch, facts: &mut Facts) {
+    let Scratch { holders, netlink, owners, short, .. } = scratch;
+    if let Err(why) = unixdiag::find(wanted, holders, netlink, query.limits()) {
+        facts.path.used = Fact::Unknown(why);
+        return;
+    }
+    if holders.total == 0 {
+        facts.path.used = Fact::Known(None);
+        return;
+    }
+    let missing = find_owners(query, holders.rows_mut(), owners, short);
+    use_first(Place::Here, scratch, facts);
+    list(query, missing, scratch, facts);
+}
+
+/// The socket of another network namespace that has the file.
+#[inline(never)]
+fn find_elsewhere(
+    query: &Query<'_>,
+    path: &Path,
+    id: FileId,
+    scratch: &mut Scratch,
+    facts: &mut Facts,
+) {
+    let Scratch { holders, netlink, owners, short, .. } = scratch;
+    let result = namespaces::find(path.bytes(), holders, owners, netlink, query.limits());
+    facts.path.elsewhere = result.map_or_else(Fact::Unknown, Fact::Known);
+    if holders.total == 0 {
+        return;
+    }
+    let missing = find_owners(query, holders.rows_mut(), owners, short);
+    let rows = holders.rows();
+    let same = |row: &Row| is_same_file(row.owner, path, id);
+    let certain = rows.iter().position(|row| same(row) == Some(true));
+    let (nth, place) = match (certain, rows.iter().position(|row| same(row).is_none())) {
+        (Some(nth), _) => (nth, Place::Elsewhere),
+        (None, Some(nth)) => (nth, Place::ElsewhereByName),
+        (None, None) => return,
+    };
+    holders.keep(nth);
+    use_first(place, scratch, facts);
+    list(query, missing, scratch, facts);
+}
+
+/// Whether a process finds this very file under the path; `None` where that is not to be seen.
+#[inline(never)]
+fn is_same_file(pid: u32, path: &Path, id: FileId) -> Option<bool> {
+    if pid == 0 {
+        return None;
+    }
+    let from = if path.bytes().starts_with(b"/") { "root" } else { "cwd/" };
+    let from = ShortPath::of_process(pid, from);
+    let from = from.as_c_str().to_bytes();
+    let mut whole = [0; Path::CAPACITY + 48];
+    whole[..from.len()].copy_from_slice(from);
+    whole[from.len()..][..path.length].copy_from_slice(path.bytes());
+    let whole = CStr::from_bytes_until_nul(&whole).ok()?;
+    way::file_id(whole).ok().map(|found| found == id)
+}
+
+fn use_first(place: Place, scratch: &Scratch, facts: &mut Facts) {
+    let (kind, state) = scratch.holders.used(0);
+    facts.path.used = Fact::Known(Some(Use { kind, state, place }));
+}
+
+/// Lists the sockets, whose owners have been looked for, as those in the way.
+#[inline(never)]
+fn list(query: &Query<'_>, missing: Why, scratch: &mut Scratch, facts: &mut Facts) {
+    let Scratch { holders, short, arguments, own_arguments, .. } = scratch;
+    let mut buffers = procfs::Buffers { short, arguments, own_arguments };
+    facts.sockets_total = holders.total;
+    facts.sockets_unknown = None;
+    for row in holders.rows() {
+        add_socket(row, UDP, facts);
+        if let (Some(socket), Some(address)) = (facts.sockets.last_mut(), &query.attempt.address) {
+            socket.state = SocketState::Unix;
+            socket.local.clone_from(address);
+            socket.uid = socket.uid.filter(|uid| *uid != NO_UID);
+            socket.cookie = socket.cookie.filter(|cookie| *cookie != 0);
+        }
+        fill_owner(row, missing, query.pid, &mut buffers, facts);
+    }
+}

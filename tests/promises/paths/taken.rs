@@ -1,0 +1,254 @@
+//! The path or the abstract name is taken: by whom, or by nobody any more.
+
+use super::*;
+
+#[test]
+fn stale_socket_file() {
+    for user in users() {
+        let room = Room::new();
+        let path = in_room(&room, "app.sock");
+        let steps = format!("unix bind {path}");
+        assert_eq!(as_user(room.run_victim("steps", &steps), *user).finish().code(), Some(0));
+        let record = failure(&room, &steps, *user);
+        assert_error(&record, 98, "EADDRINUSE");
+        assert_eq!(record["diagnosis"]["cause"], "stale_socket_file", "{record}");
+        // What somebody hides from this user may still be in use.
+        let certainty = &record["diagnosis"]["certainty"];
+        assert!(*certainty == "probable" || *certainty == "possible", "{record}");
+        assert_eq!(record["diagnosis"]["holders_total"], 0, "{record}");
+        assert!(record["diagnosis"]["fixes"].to_string().contains("ss -xlp"), "{record}");
+        assert_cured(&room, &record, &steps, *user);
+    }
+}
+
+#[test]
+fn a_stale_file_under_a_relative_path_has_no_command() {
+    let room = Room::new();
+    assert_eq!(room.run_victim("steps", "unix bind app.sock").finish().code(), Some(0));
+    let record = failure(&room, "unix bind app.sock", None);
+    assert_cause(&record, "stale_socket_file", "probable", Cure::No);
+    assert_no_command(&record);
+}
+
+#[test]
+fn a_stale_file_in_a_changed_root_has_no_command() {
+    let room = Room::for_root("a root directory is changed");
+    let steps = format!("chroot {} unix bind /app.sock", in_room(&room, ""));
+    assert_eq!(room.run_victim("steps", &steps).finish().code(), Some(0));
+    let record = failure_in(&room.run_victim("steps", &steps).recorded(&room).finish());
+    // There is no /proc in that root.
+    assert_diagnosis(&record, "stale_socket_file", [Cure::No, Cure::No]);
+    assert_eq!(record["diagnosis"]["certainty"], "possible", "{record}");
+    assert_no_command(&record);
+}
+
+#[test]
+fn path_listener() {
+    for user in users() {
+        let room = Room::new();
+        let path = in_room(&room, "app.sock");
+        let holder = staying_as(&room, &format!("unix bind {path} listen"), *user);
+        // A connection that was accepted has the path too, and is not in the way.
+        let record = failure(&room, &format!("unix bind {path}"), *user);
+        assert_error(&record, 98, "EADDRINUSE");
+        assert_cause(&record, "path_listener", "certain", Cure::No);
+        assert_has(&record, holder.pid(), "path", &path);
+        assert_no_command(&record);
+    }
+}
+
+#[test]
+fn path_listener_by_any_name_of_the_file() {
+    let room = Room::new();
+    let path = in_room(&room, "app.sock");
+    let holder = staying(&room, &format!("unix bind {path} listen"));
+    std::fs::hard_link(&path, room.path("link.sock")).expect("a socket file can have two names");
+    for name in ["app.sock", "./link.sock"] {
+        let record = failure(&room, &format!("unix bind {name}"), None);
+        assert_cause(&record, "path_listener", "certain", Cure::No);
+        assert_has(&record, holder.pid(), "path", name);
+    }
+}
+
+#[test]
+fn path_listener_of_datagrams() {
+    let room = Room::new();
+    let path = in_room(&room, "log.sock");
+    let holder = staying(&room, &format!("unix_dgram bind {path}"));
+    let record = failure(&room, &format!("unix_dgram bind {path}"), None);
+    assert_cause(&record, "path_listener", "certain", Cure::No);
+    assert_has(&record, holder.pid(), "path", &path);
+}
+
+#[test]
+fn path_listener_in_the_process_itself() {
+    let room = Room::new();
+    let path = in_room(&room, "app.sock");
+    let steps = format!("unix bind {path} listen unix bind {path}");
+    let ended = room.run_victim("steps", &steps).recorded(&room).finish();
+    let record = failure_in(&ended);
+    assert_cause(&record, "path_listener", "certain", Cure::No);
+    assert_eq!(record["diagnosis"]["holders"][0]["pid"], record["pid"], "{record}");
+    let summary = record["diagnosis"]["summary"].as_str().expect("the schema says so");
+    assert!(summary.starts_with("this process itself"), "{record}");
+}
+
+#[test]
+fn path_listener_of_somebody_else() {
+    let room = Room::for_root("other users are needed");
+    let path = in_room(&room, "app.sock");
+    let _holder = staying(&room, &format!("unix bind {path} listen"));
+    let record = failure(&room, &format!("unix bind {path}"), Some(NOBODY));
+    assert_diagnosis(&record, "path_listener", [Cure::No, Cure::No]);
+    assert_eq!(record["diagnosis"]["certainty"], "certain", "{record}");
+    let holder = &record["diagnosis"]["holders"][0];
+    assert_eq!(holder["pid"], Value::Null, "{record}");
+    assert_eq!(holder["unknown"], "permission", "{record}");
+    assert_eq!(holder["user"], "root", "{record}");
+}
+
+#[test]
+fn path_bound_not_listening() {
+    for user in users() {
+        let room = Room::new();
+        let path = in_room(&room, "app.sock");
+        let holder = staying_as(&room, &format!("unix bind {path}"), *user);
+        let record = failure(&room, &format!("unix bind {path}"), *user);
+        assert_error(&record, 98, "EADDRINUSE");
+        assert_cause(&record, "path_bound_not_listening", "certain", Cure::Maybe);
+        assert_has(&record, holder.pid(), "path", &path);
+        assert_no_command(&record);
+    }
+}
+
+/// A server for python3 that serves one connection and does not listen any more.
+const LAST_CONNECTION: &str = "import socket, sys, time
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+s.listen()
+c, _ = s.accept()
+s.close()
+print('holding', flush=True)
+time.sleep(600)
+";
+
+#[test]
+fn a_connection_that_its_listener_left_behind() {
+    let room = Room::new();
+    let path = in_room(&room, "app.sock");
+    let script = room.file("server.py", LAST_CONNECTION);
+    let mut server = room.run("python3", &format!("{} {path}", script.display())).start();
+    wait::until("a listener", || {
+        let client = room.run_victim("steps", &format!("unix connect {path}"));
+        (client.finish().code() == Some(0)).then_some(())
+    });
+    server.wait_for("holding");
+    let record = failure(&room, &format!("unix bind {path}"), None);
+    assert_cause(&record, "path_bound_not_listening", "probable", Cure::Maybe);
+    assert_has(&record, server.pid(), "path", &path);
+}
+
+#[test]
+fn path_other_type() {
+    for user in users() {
+        let room = Room::new();
+        let path = in_room(&room, "app.sock");
+        for (kind, steps) in
+            [("unix_dgram", "unix_dgram bind"), ("unix_seqpacket", "unix_seqpacket bind")]
+        {
+            let path = format!("{path}.{kind}");
+            let holder = staying_as(&room, &format!("{steps} {path}"), *user);
+            let record = failure(&room, &format!("unix bind {path}"), *user);
+            assert_error(&record, 98, "EADDRINUSE");
+            assert_cause(&record, "path_other_type", "certain", Cure::No);
+            assert_has(&record, holder.pid(), "path", &path);
+        }
+    }
+}
+
+#[test]
+fn path_not_a_socket() {
+    for user in users() {
+        let room = Room::new();
+        let _ = room.file("file", "precious");
+        std::fs::create_dir(room.path("directory")).expect("the room is writable");
+        symlink("file", room.path("link")).expect("the room is writable");
+        symlink("nothing", room.path("dangling")).expect("the room is writable");
+        for name in ["file", "directory", "directory/..", "link", "dangling", "/dev/null", "/"] {
+            let record = failure(&room, &format!("unix bind {name}"), *user);
+            assert_error(&record, 98, "EADDRINUSE");
+            assert_cause(&record, "path_not_a_socket", "certain", Cure::No);
+            assert_eq!(record["address"]["path"], name, "{record}");
+            assert_no_command(&record);
+        }
+    }
+}
+
+#[test]
+fn abstract_name_taken() {
+    for user in users() {
+        let room = Room::new();
+        let name = format!("bindshim-{}-{user:?}", room.port());
+        let name: String = name.chars().filter(|c| !"()".contains(*c)).collect();
+        let steps = format!("unix bind @{name}");
+        let holder = staying_as(&room, &steps, *user);
+        let record = failure(&room, &steps, *user);
+        assert_error(&record, 98, "EADDRINUSE");
+        assert_cause(&record, "abstract_name_taken", "certain", Cure::Maybe);
+        assert_has(&record, holder.pid(), "abstract", &name);
+        // Another type has names of its own.
+        let other = room.run_victim("steps", &format!("unix_dgram bind @{name}")).finish();
+        assert_eq!(other.code(), Some(0));
+        assert_cured(&room, &record, &steps, *user);
+    }
+}
+
+#[test]
+fn path_other_namespace() {
+    let room = Room::for_root("a network of its own");
+    let path = in_room(&room, "app.sock");
+    let holder = staying(&room, &format!("network unix bind {path} listen"));
+    let record = failure(&room, &format!("unix bind {path}"), None);
+    assert_error(&record, 98, "EADDRINUSE");
+    assert_cause(&record, "path_other_namespace", "certain", Cure::No);
+    assert_has(&record, holder.pid(), "path", &path);
+    assert_eq!(record["diagnosis"]["also"][0], "path_listener", "{record}");
+    assert_no_command(&record);
+    // Another user is not shown the holder, and the name still tells.
+    let record = failure(&room, &format!("unix bind {path}"), Some(NOBODY));
+    assert_diagnosis(&record, "path_other_namespace", [Cure::No, Cure::No]);
+    assert_eq!(record["diagnosis"]["certainty"], "possible", "{record}");
+}
+
+#[test]
+fn the_same_name_of_another_file_is_not_in_another_namespace() {
+    let room = Room::for_root("a network of its own");
+    for name in ["first", "second"] {
+        std::fs::create_dir(room.path(name)).expect("the room is writable");
+    }
+    let first = in_room(&room, "first");
+    let second = in_room(&room, "second");
+    let _holder = staying(&room, &format!("network chdir {first} unix bind app.sock listen"));
+    let steps = format!("chdir {second} unix bind app.sock");
+    assert_eq!(room.run_victim("steps", &steps).finish().code(), Some(0));
+    let record = failure(&room, &steps, None);
+    assert_cause(&record, "stale_socket_file", "probable", Cure::No);
+}
+
+/// The device that `stat` shows is not the one that the kernel names there.
+#[test]
+fn path_listener_on_a_layered_file_system() {
+    let room = Room::for_root("file systems are mounted");
+    let victim = room.victim("steps");
+    let victim = victim.display();
+    let script = format!(
+        "mkdir lower upper all && mount -t tmpfs none upper && mkdir upper/files upper/work \
+         && mount -t overlay none -o lowerdir=lower,upperdir=upper/files,workdir=upper/work all \
+         && (LD_PRELOAD= {victim} unix bind all/app.sock listen hold > said &) \
+         && until grep -q holding said; do sleep 0.01; done && exec {victim} unix bind all/app.sock"
+    );
+    let ended = room.run("unshare", "--mount sh -c").args([script]).recorded(&room).finish();
+    let record = failure_in(&ended);
+    assert_cause(&record, "path_listener", "certain", Cure::No);
+    assert_eq!(record["diagnosis"]["holders_total"], 1, "{record}");
+}
