@@ -668,6 +668,22 @@ fn a_rewritten_address_is_a_warning() {
 }
 
 #[test]
+fn reuseaddr_after_bind_is_a_warning() {
+    let at = || Address::V4 { ip: Ipv4Addr::LOCALHOST, port: 8080 };
+    let set = |value| setsockopt("SOL_SOCKET", "SO_REUSEADDR", OptionValue::Number(value));
+    let record = success(&set(1), &bound(at(), None));
+    assert_eq!(record["warning"], true);
+    assert_eq!(record["diagnosis"]["cause"], "option_too_late");
+    for (attempt, facts) in [
+        (set(0), bound(at(), None)),
+        (set(1), not_bound(None)),
+        (setsockopt("SOL_SOCKET", "SO_REUSEPORT", OptionValue::Number(1)), bound(at(), None)),
+    ] {
+        assert_eq!(success(&attempt, &facts)["warning"], false);
+    }
+}
+
+#[test]
 fn a_capability_counts_only_where_it_is_held() {
     for (own, owns, have) in [
         (Known(0), Fact::Unknown(crate::facts::Why::NotAsked), Known(false)),
