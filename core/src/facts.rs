@@ -248,8 +248,8 @@ pub const MAX_SOCKETS: usize = 8;
 pub struct Facts {
     /// What the descriptor is.
     pub descriptor: Fact<Descriptor>,
-    /// Where the program's socket is bound already, if it is (`getsockname`); for a `listen` that
-    /// worked, where it was before.
+    /// Where the program's socket is bound already, if it is (`getsockname`); for a success, where
+    /// it was before the call.
     pub bound: Fact<Option<Address>>,
     /// What the program's socket is connected to, if it is (`getpeername`).
     pub peer: Fact<Option<Address>>,

@@ -17,12 +17,14 @@ use bindshim_host::linux::facts::{self, Query, Scratch};
 use bindshim_host::linux::guest::{Caller, Guest};
 use bindshim_host::linux::memory::{Mapped, SelfContained};
 use bindshim_host::linux::signals::Held;
-use bindshim_host::linux::socket::{self, Given};
+use bindshim_host::linux::socket::{self, Given, Known};
 use bindshim_host::linux::wait;
 use libc::c_int;
 
 use crate::errno;
 use crate::start;
+
+use success::Before;
 
 /// What the program asked for, beside the descriptor.
 #[derive(Clone, Copy)]
@@ -89,8 +91,8 @@ struct Driver {
     findings: Option<Mapped<Findings>>,
     /// Whether the attempt is described as a success.
     is_described: bool,
-    /// Whether the socket of a listen had no port before it.
-    has_no_port: bool,
+    /// How the socket was before the call.
+    before: Before,
     announced: bool,
     /// Signals wait while we work, and come through in the program's own call and in our waits. Let
     /// go last, when all else is given back.
@@ -127,7 +129,7 @@ impl Driver {
             failure: None,
             findings: None,
             is_described: false,
-            has_no_port: false,
+            before: Before::default(),
             announced: false,
             held: Held::nothing(),
         }
@@ -200,8 +202,9 @@ impl Driver {
     #[inline(never)]
     fn describe(&mut self, proven: bool) {
         let must_ask_where = self.attempt.address.is_none() || self.is_at_port_0();
-        let Self { attempt, request, fd, .. } = self;
+        let Self { attempt, request, fd, before, .. } = self;
         let fd = socket::borrow(*fd);
+        let mut reuseaddr = None;
         match *request {
             Request::Bind(given) if attempt.address_length.is_none() => {
                 given.read_into(proven, attempt);
@@ -213,12 +216,16 @@ impl Driver {
                 }
             }
             Request::SetOption { names, given } => {
-                attempt.option = Some(socket::read_option(names, given, proven));
+                let option = attempt.option.insert(socket::read_option(names, given, proven));
+                // What was set need not be asked for; where the socket is tells its family too.
+                reuseaddr = option.sets_reuseaddr().filter(|_| proven);
+                before.place = fd.filter(|_| reuseaddr.is_some()).and_then(socket::local_address);
             }
             _ => {}
         }
         if let Some(fd) = fd {
-            attempt.socket = socket::describe(fd, attempt.address.as_ref().filter(|_| proven));
+            let address = attempt.address.as_ref().filter(|_| proven).or(before.place.as_ref());
+            attempt.socket = socket::describe(fd, Known { address, reuseaddr });
         }
     }
 

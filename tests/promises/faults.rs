@@ -309,7 +309,7 @@ fn every_descriptor_closed() {
 }
 
 /// The names of the system calls that systemd allows a service.
-fn allowed() -> String {
+pub(crate) fn allowed() -> String {
     concat!(env!("CARGO_MANIFEST_DIR"), "/data/system-service.txt").to_owned()
 }
 

@@ -206,3 +206,42 @@ fn address_rewritten() {
     assert_diagnosis(record, "address_rewritten", [Cure::Maybe, Cure::Maybe]);
     assert_eq!(record["diagnosis"]["certainty"], "certain", "{record}");
 }
+
+/// A filter that kills whoever makes a call that a server does not make.
+#[test]
+fn refusals_are_told_under_a_filter_that_kills() {
+    let room = Room::for_root("other users and a privileged port are needed");
+    let list = crate::faults::allowed();
+    let steps = "tcp4 bind 127.0.0.1 80 bind 203.0.113.7 8080 transparent udp4 listen \
+                 tcp6 bind 2001:db8::7 8080 bind fe80::1 8080 bind ff02::1 8080 listen listen \
+                 unix listen tcp4 device nope0";
+    let victim = || {
+        Subject::new(&room, room.victim("filtered"))
+            .args([list.as_str(), "exec", &room.victim("steps").display().to_string()])
+            .args(steps.split_whitespace())
+            .user(65534)
+    };
+    let bare = victim().finish();
+    assert_eq!(bare.code(), Some(1), "{}{}", bare.stdout, bare.stderr);
+    let covered = victim().recorded(&room).finish();
+    assert_eq!(covered.behaviour(), bare.behaviour());
+    let records = covered.records();
+    let told: Vec<_> =
+        records.all().iter().filter_map(|record| record["diagnosis"]["cause"].as_str()).collect();
+    assert_eq!(
+        told,
+        [
+            "privileged_port",
+            "address_not_local",
+            "option_not_permitted",
+            "listen_not_supported",
+            "address_not_local",
+            "missing_scope",
+            "multicast_stream",
+            "listening_on_random_port",
+            "listen_wrong_state",
+            "missing_device",
+        ],
+        "{records}"
+    );
+}

@@ -74,17 +74,45 @@ fn plain_successes_have_no_warning() {
     }
 }
 
+#[test]
+fn reuseaddr_after_bind_comes_too_late() {
+    let room = Room::new();
+    let port = room.port();
+    let _server = staying(&room, &format!("tcp4 bind 127.0.0.1 {port} listen"));
+    for (steps, late) in [
+        (format!("tcp4 bind 127.0.0.1 {} reuse listen", room.port()), true),
+        (format!("udp4 bind 127.0.0.1 {} reuse", room.port()), true),
+        (format!("tcp4 reuse bind 127.0.0.1 {} reuse listen", room.port()), false),
+        (format!("tcp4 bind 127.0.0.1 {} noreuse listen", room.port()), false),
+        (format!("tcp4 connect 127.0.0.1 {port} reuse"), false),
+        (format!("unix bind {} reuse", room.path("socket").display()), false),
+    ] {
+        let ended = as_nobody(room.run_victim("steps", &steps)).recorded(&room).finish();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stdout);
+        let records = ended.records();
+        let set = records.calls("setsockopt");
+        let last = set.last().expect("an option is set");
+        assert_eq!(last["warning"], late, "{steps}: {last}");
+        assert_eq!(last["socket"]["reuseaddr"], !steps.contains("noreuse"), "{last}");
+        assert_eq!(last["address"], Value::Null, "{last}");
+        if late {
+            assert_diagnosis(last, "option_too_late", [Cure::Maybe, Cure::Maybe]);
+        }
+    }
+}
+
 /// Where a socket is, is asked once per listen, before it; only one that had no port is asked again.
 #[test]
 fn a_plain_listen_costs_no_more_calls() {
     let room = Room::new();
-    for (steps, listens, asked) in [
-        (format!("tcp4 bind 127.0.0.1 {} listen", room.port()), 1, 2),
-        ("tcp4 listen".to_owned(), 1, 2),
+    for (steps, listens, asked, options) in [
+        (format!("tcp4 bind 127.0.0.1 {} listen", room.port()), 1, 2, 8),
+        ("tcp4 listen".to_owned(), 1, 2, 4),
+        ("tcp4 reuse".to_owned(), 0, 1, 4),
     ] {
         let trace = room.path(&format!("trace-{}", steps.len()));
         let subject = Subject::new(&room, programs::find("strace"))
-            .args(["-f", "-e", "trace=getsockname,getpeername,listen", "-o"])
+            .args(["-f", "-e", "trace=getsockname,getpeername,getsockopt,listen", "-o"])
             .args([&trace])
             .args([room.victim("steps")])
             .args(steps.split_whitespace());
@@ -93,6 +121,23 @@ fn a_plain_listen_costs_no_more_calls() {
         let calls = std::fs::read_to_string(&trace).expect("strace writes it");
         assert_eq!(calls.matches("listen(").count(), listens, "{calls}");
         assert_eq!(calls.matches("getsockname(").count(), asked, "{calls}");
+        assert_eq!(calls.matches("getsockopt(").count(), options, "{calls}");
         assert_eq!(calls.matches("getpeername(").count(), 0, "{calls}");
     }
+}
+
+/// Under the launcher without a log nobody hears of a success: it costs nothing at all.
+#[test]
+fn a_success_that_is_not_told_is_not_looked_at() {
+    let room = Room::new();
+    let trace = room.path("trace");
+    let steps = format!("tcp4 reuse bind 127.0.0.1 {} listen", room.port());
+    let ended = Subject::new(&room, programs::find("strace"))
+        .args(["-f", "-e", "trace=getsockname,getsockopt,getpeername", "-o"])
+        .args([&trace, &room.launcher(), &room.victim("steps")])
+        .args(steps.split_whitespace())
+        .finish();
+    assert_eq!(ended.code(), Some(0), "{}{}", ended.stdout, ended.stderr);
+    let calls = std::fs::read_to_string(&trace).expect("strace writes it");
+    assert_eq!(calls.matches("getsock").count(), 0, "{calls}");
 }

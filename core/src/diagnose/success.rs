@@ -26,7 +26,7 @@ pub(super) fn warn(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     match case.attempt.call {
         Function::Listen => random_port(case, diagnosis),
         Function::Bind => rewritten(case, diagnosis),
-        Function::Setsockopt => false,
+        Function::Setsockopt => late_reuseaddr(case, diagnosis),
     }
 }
 
@@ -84,5 +84,22 @@ fn rewritten(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         format_args!("see which programs there are, as root"),
         format_args!("bpftool cgroup tree"),
     );
+    true
+}
+
+/// The kernel looks at SO_REUSEADDR when it looks for conflicts: in bind, and in a later bind or
+/// listen of others (`inet_csk_get_port`, net/ipv4/inet_connection_sock.c).
+fn late_reuseaddr(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    let sets = case.attempt.option.and_then(|option| option.sets_reuseaddr()) == Some(true);
+    let Fact::Known(Some(address)) = &case.facts.bound else { return false };
+    if !sets {
+        return false;
+    }
+    found(diagnosis, Cause::OptionTooLate, Certainty::Certain);
+    say!(
+        diagnosis.summary,
+        "SO_REUSEADDR comes after bind: it did nothing for the bind of this socket to {address}, which works or fails as if it were not set"
+    );
+    fix(diagnosis, format_args!("set SO_REUSEADDR right after socket(), before bind()"));
     true
 }

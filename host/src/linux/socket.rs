@@ -25,13 +25,24 @@ pub fn borrow<'fd>(fd: i32) -> Option<BorrowedFd<'fd>> {
     (fd >= 0).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
+/// What is known of a socket already, so that the kernel need not be asked for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'a> {
+    /// An address that the socket has.
+    pub address: Option<&'a Address>,
+    /// Its SO_REUSEADDR.
+    pub reuseaddr: Option<bool>,
+}
+
 /// Reads the facts of the socket of `attempt` from the kernel: cookie, family, type, protocol and
 /// the options that decide conflicts. Each one that the kernel does not give stays `None`.
-pub fn describe(fd: BorrowedFd<'_>, address: Option<&Address>) -> Socket {
+pub fn describe(fd: BorrowedFd<'_>, known: Known<'_>) -> Socket {
     let protocol = sockopt::socket_protocol(fd);
-    let family = match address {
+    let family = match known.address {
         Some(Address::V4 { .. }) => Some(Family::Inet),
         Some(Address::V6 { .. }) => Some(Family::Inet6),
+        Some(Address::Path(_) | Address::Abstract(_)) => Some(Family::Unix),
+        Some(Address::Raw { family, .. }) if *family == Families::LINUX.unix => Some(Family::Unix),
         _ => sockopt::socket_domain(fd).ok().map(family),
     };
     let protocol = protocol.ok().flatten().map(|p| protocol_of(p.as_raw().get()));
@@ -45,7 +56,7 @@ pub fn describe(fd: BorrowedFd<'_>, address: Option<&Address>) -> Socket {
         family,
         kind,
         protocol,
-        reuseaddr: sockopt::socket_reuseaddr(fd).ok(),
+        reuseaddr: known.reuseaddr.or_else(|| reuseaddr(fd)),
         reuseport: sockopt::socket_reuseport(fd).ok(),
         v6only: match family {
             Some(Family::Inet6) => sockopt::ipv6_v6only(fd).ok(),
@@ -141,6 +152,12 @@ impl Given {
         unsafe { core::ptr::copy_nonoverlapping(self.address, bytes.as_mut_ptr(), length) };
         attempt.address = Address::decode(bytes, Families::LINUX);
     }
+}
+
+/// The socket's SO_REUSEADDR (socket(7)); `None` where the kernel does not say.
+#[must_use]
+pub fn reuseaddr(fd: BorrowedFd<'_>) -> Option<bool> {
+    sockopt::socket_reuseaddr(fd).ok()
 }
 
 /// Sets SO_REUSEADDR (socket(7)); says whether the kernel took it.

@@ -1,6 +1,7 @@
 //! What a success shows, and whether it deserves a warning. A plain one costs no system call for
 //! that question.
 
+use bindshim_core::address::Address;
 use bindshim_core::diagnose;
 use bindshim_core::engine::Answer;
 use bindshim_core::facts::Fact;
@@ -10,20 +11,38 @@ use bindshim_host::linux::socket;
 
 use super::{Driver, Findings, NO_FINDINGS, Request};
 
+/// How a socket was before the call.
+#[derive(Default)]
+pub(super) struct Before {
+    /// Whether the socket of a listen had no port.
+    has_no_port: bool,
+    /// The SO_REUSEADDR of a socket on which it is set.
+    reuseaddr: Option<bool>,
+    /// Where a socket is on which SO_REUSEADDR was set, which changes nothing of that.
+    pub(super) place: Option<Address>,
+}
+
 impl Driver {
-    /// Before a listen it is asked where the socket is, in place of afterwards: a socket that has a
-    /// port keeps it, and only one that has none must be asked again.
+    /// What the kernel is asked anyway, it is asked before the call where the answer then says more:
+    /// a socket that has a port keeps it in a listen, and only one that has none must be asked again;
+    /// the value of an option is known once it was set.
     #[inline(never)]
     pub(super) fn look_before(&mut self) {
-        if !matches!(self.request, Request::Listen { .. })
-            || !self.guest.is_told(self.attempt.call, true)
-        {
+        if !self.guest.is_told(self.attempt.call, false) {
             return;
         }
-        if self.attempt.address.is_none() {
-            self.attempt.address = socket::borrow(self.fd).and_then(socket::local_address);
+        match self.request {
+            Request::Listen { .. } => {
+                if self.attempt.address.is_none() {
+                    self.attempt.address = socket::borrow(self.fd).and_then(socket::local_address);
+                }
+                self.before.has_no_port = self.is_at_port_0();
+            }
+            Request::SetOption { names: (_, "SO_REUSEADDR"), .. } => {
+                self.before.reuseaddr = socket::borrow(self.fd).and_then(socket::reuseaddr);
+            }
+            _ => {}
         }
-        self.has_no_port = self.is_at_port_0();
     }
 
     /// Whether the socket is one with ports, and has none.
@@ -64,16 +83,29 @@ impl Driver {
         }
         let began_ns = clock::monotonic_ns();
         self.describe_success();
-        if !diagnose::is_suspicious(&self.attempt, self.has_no_port) {
+        let bound = if self.sets_reuseaddr_late() {
+            Fact::Known(self.before.place.clone())
+        } else if diagnose::is_suspicious(&self.attempt, self.before.has_no_port) {
+            Fact::Known(None)
+        } else {
             return Answer::NoFacts;
-        }
+        };
         let Some(mut findings) = Mapped::copy_of(&NO_FINDINGS) else { return Answer::NoFacts };
-        if self.has_no_port {
-            findings.facts.bound = Fact::Known(None);
-        }
+        findings.facts.bound = bound;
         let Findings { facts, diagnosis } = &mut **self.findings.insert(findings);
         let now_ns = clock::monotonic_ns();
         let took_ns = now_ns - began_ns;
         Answer::Facts { attempt: &self.attempt, facts, diagnosis, took_ns, now_ns }
+    }
+
+    /// Whether SO_REUSEADDR, which was off, was switched on when the socket had its port already.
+    /// On a connection it means nothing, and nobody is misled by it.
+    fn sets_reuseaddr_late(&self) -> bool {
+        let sets = self.attempt.option.and_then(|option| option.sets_reuseaddr()) == Some(true);
+        let has_port =
+            self.before.place.as_ref().and_then(|place| place.port()).is_some_and(|port| port != 0);
+        sets && has_port
+            && self.before.reuseaddr == Some(false)
+            && socket::borrow(self.fd).is_some_and(|fd| socket::peer_address(fd) == Ok(None))
     }
 }
