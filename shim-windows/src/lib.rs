@@ -3,6 +3,12 @@
 //! Empty off Windows.
 
 #[cfg(windows)]
+mod driver;
+#[cfg(windows)]
+mod fault;
+#[cfg(windows)]
 mod hooks;
+#[cfg(windows)]
+mod inside;
 #[cfg(windows)]
 mod start;

@@ -3,11 +3,20 @@
 use core::ffi::c_void;
 use std::panic::catch_unwind;
 
+use bindshim_host::windows::guest::Guest;
+use once_cell::race::OnceRef;
 use windows_sys::Win32::Foundation::{HINSTANCE, TRUE};
 use windows_sys::Win32::System::SystemServices::DLL_PROCESS_ATTACH;
 use windows_sys::core::BOOL;
 
-use crate::hooks;
+use crate::{hooks, inside};
+
+static GUEST: OnceRef<'static, Guest> = OnceRef::new();
+
+/// Our side of this program; `None` where we are to do nothing in it.
+pub(crate) fn guest() -> Option<&'static Guest> {
+    GUEST.get().filter(|guest| guest.is_active())
+}
 
 /// Called by the loader ("DllMain entry point"). What is done here loads no library, starts no
 /// thread and waits for nobody ("Dynamic-Link Library Best Practices").
@@ -22,12 +31,22 @@ extern "system" fn DllMain(_library: HINSTANCE, reason: u32, _: *mut c_void) -> 
     TRUE
 }
 
-/// Arms the detours. The launcher has this library loaded into a process whose only thread has not
-/// begun, so that nobody is in the middle of what is changed.
+/// Moves in and arms the detours. The launcher has this library loaded into a process whose only
+/// thread has not begun, so that nobody is in the middle of what is changed.
 fn attach() {
+    // Ours is a copy of std of our own: this hook is not the program's, and says nothing on the
+    // program's standard error.
     std::panic::set_hook(Box::new(|_| {}));
+    inside::prepare();
+    if let Some(guest) = Guest::move_in() {
+        // It is empty: this is called once.
+        let _ = GUEST.set(guest);
+    }
+    if guest().is_none() {
+        return;
+    }
     // Children are followed from here: children::arm().
-    if hooks::arm().is_ok() {
+    if hooks::arm().is_some() {
         // The launcher hears of it from here: handshake::tell_armed().
     }
 }
