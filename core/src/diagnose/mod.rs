@@ -15,7 +15,7 @@ mod tests;
 
 use crate::attempt::Attempt;
 use crate::cause::Cause;
-use crate::code::{Code, System};
+use crate::code::{Code, System, WSAEACCES};
 use crate::facts::{Fact, Facts, Why};
 use crate::record::{Certainty, Diagnosis, Missing};
 
@@ -50,6 +50,13 @@ pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Di
         unknown(&case, diagnosis);
     }
     missing(&case, diagnosis);
+}
+
+/// Whether the excluded port ranges of Windows may explain why `attempt` was refused, as far as
+/// `facts` tell without them. They are costly to know.
+#[must_use]
+pub fn ranges_may_refuse(attempt: &Attempt, facts: &Facts) -> bool {
+    windows::may_be_by_range(&Case { attempt, code: Code::windows(WSAEACCES), facts })
 }
 
 /// Whether the success of `attempt` on `system` is dangerous or surprising. If so, why is written

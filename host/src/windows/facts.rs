@@ -6,6 +6,7 @@ use bindshim_core::code::{
     Code, System, WSAEACCES, WSAEADDRINUSE, WSAEADDRNOTAVAIL, WSAEFAULT, WSAEINVAL, WSAENOTSOCK,
 };
 use bindshim_core::conflict::Reach;
+use bindshim_core::diagnose::ranges_may_refuse;
 use bindshim_core::facts::windows::Exclusions;
 use bindshim_core::facts::{Descriptor, Fact, Facts, MAX_SOCKETS, PortSocket, SocketState, Why};
 use windows_sys::Win32::Networking::WinSock::SOCKET;
@@ -124,6 +125,9 @@ fn refused(query: &Query<'_>, facts: &mut Facts) {
     let Some(target) = query.target().filter(|_| query.attempt.call == Function::Bind) else {
         return;
     };
+    if !ranges_may_refuse(query.attempt, facts) {
+        return;
+    }
     let which = Which::of(query.attempt);
     let mut excluded = ranges::excluded(which, target.port);
     // A socket for both IP versions is subject to both lists.

@@ -11,7 +11,7 @@ impl Handle {
     /// # Safety
     /// It must be a handle that nobody else closes, or the function's sign of failure.
     pub(super) unsafe fn own(handle: HANDLE) -> Option<Self> {
-        (!handle.is_null() && handle != INVALID_HANDLE_VALUE).then_some(Self(handle))
+        (!handle.is_null() && handle != INVALID_HANDLE_VALUE).then(|| Self(handle))
     }
 
     /// For the time of one call.

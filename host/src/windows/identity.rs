@@ -92,7 +92,7 @@ mod tests {
         let expected = std::env::current_exe().unwrap();
         assert_eq!(program.file_name(), expected.file_name().unwrap().to_str().unwrap());
         assert!(!identity.host.is_empty());
-        assert!(identity.ppid != 0 && identity.ppid != std::process::id());
+        assert_ne!(identity.ppid, std::process::id());
         let age_ns = clock::unix_ns() - (identity.start.unwrap() - 116_444_736_000_000_000) * 100;
         assert!(age_ns < 600_000_000_000, "{age_ns}");
     }

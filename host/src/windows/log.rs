@@ -13,10 +13,14 @@ use bindshim_core::options::LogTarget;
 use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Storage::FileSystem::{
     CreateFileW, FILE_APPEND_DATA, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_DELETE, FILE_SHARE_READ,
-    FILE_SHARE_WRITE, GetFullPathNameW, OPEN_ALWAYS, WriteFile,
+    FILE_SHARE_WRITE, GetFullPathNameW, LOCKFILE_EXCLUSIVE_LOCK, LOCKFILE_FAIL_IMMEDIATELY,
+    LockFileEx, OPEN_ALWAYS, WriteFile,
 };
+use windows_sys::Win32::System::IO::OVERLAPPED;
+use windows_sys::Win32::System::Threading::Sleep;
 
 use super::handle::Handle;
+use super::optional::Optional;
 use super::standard_error::StandardError;
 use super::wide;
 
@@ -28,6 +32,8 @@ type WidePath = ArrayVec<u16, MAX_PATH_UNITS>;
 /// Where the lines of one process go.
 pub(super) struct Log {
     way: Way,
+    /// The whole path of the file, with a NUL at its end.
+    path: WidePath,
     /// Whether the last line may lack its end.
     torn: AtomicBool,
 }
@@ -35,8 +41,7 @@ pub(super) struct Log {
 enum Way {
     Nowhere,
     StandardError,
-    /// To the file of this path, which is whole and ends with a NUL.
-    File(WidePath),
+    File,
     /// Where no line can go.
     Lost,
 }
@@ -45,37 +50,39 @@ impl Log {
     /// A log at `target`. A relative path is one in the directory that is the current one now.
     #[must_use]
     pub(super) fn new(target: &LogTarget) -> Self {
-        let way = match target {
-            LogTarget::None => Way::Nowhere,
-            LogTarget::Stderr => Way::StandardError,
-            LogTarget::File(path) => {
-                str::from_utf8(path).ok().and_then(whole_path).map_or(Way::Lost, Way::File)
-            }
-            LogTarget::Socket(_) => Way::Lost,
+        let none = WidePath::new();
+        let (way, path) = match target {
+            LogTarget::None => (Way::Nowhere, none),
+            LogTarget::Stderr => (Way::StandardError, none),
+            LogTarget::File(path) => match str::from_utf8(path).ok().and_then(whole_path) {
+                Some(path) => (Way::File, path),
+                None => (Way::Lost, none),
+            },
+            LogTarget::Socket(_) => (Way::Lost, none),
         };
-        Self { way, torn: AtomicBool::new(false) }
+        Self { way, path, torn: AtomicBool::new(false) }
     }
 
     /// Writes `line`, which ends with a newline; says whether it was wholly written.
     #[must_use]
     pub(super) fn write(&self, standard_error: &StandardError, line: &[u8]) -> bool {
-        match &self.way {
+        match self.way {
             Way::Nowhere => true,
             Way::StandardError => standard_error.write(line),
-            Way::File(path) => self.append(path, line),
+            Way::File => self.append(line),
             Way::Lost => false,
         }
     }
 
     /// One write of a file that is open for appending only goes to its end, whoever else writes
     /// ("File Security and Access Rights", FILE_APPEND_DATA).
-    fn append(&self, path: &WidePath, line: &[u8]) -> bool {
+    fn append(&self, line: &[u8]) -> bool {
         let share = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
         // SAFETY: the path ends with a NUL; without security attributes the handle is not
         // inherited. Nobody else has it.
         let file = unsafe {
             Handle::own(CreateFileW(
-                path.as_ptr(),
+                self.path.as_ptr(),
                 FILE_APPEND_DATA,
                 share,
                 ptr::null(),
@@ -85,6 +92,7 @@ impl Log {
             ))
         };
         let Some(file) = file else { return false };
+        wait_for_turn(file.get());
         // A line that was cut short is ended first, so that a reader loses no other one.
         if self.torn.swap(false, Ordering::Relaxed) && write(file.get(), b"\n") != 1 {
             self.torn.store(true, Ordering::Relaxed);
@@ -95,6 +103,30 @@ impl Log {
             self.torn.store(true, Ordering::Relaxed);
         }
         written == line.len()
+    }
+}
+
+/// Wine looks for the end of a file and writes there in two steps, so that of two lines one may be
+/// lost: there, and only there, processes take turns. Closing the file ends the turn. Whoever waits
+/// for long goes on without.
+fn wait_for_turn(file: HANDLE) {
+    static WINE: Optional = Optional::new(c"ntdll.dll", c"wine_get_version");
+    const TRIES: u32 = 200;
+    if WINE.address().is_none() {
+        return;
+    }
+    let mut place = OVERLAPPED::default();
+    // A byte where no line ever is.
+    place.Anonymous.Anonymous.OffsetHigh = 0x7fff_fffe;
+    let how = LOCKFILE_EXCLUSIVE_LOCK | LOCKFILE_FAIL_IMMEDIATELY;
+    for _ in 0..TRIES {
+        // SAFETY: the file is open, and the place lives until the call, which does not wait, is over.
+        unsafe {
+            if LockFileEx(file, how, 0, 1, 0, &raw mut place) != 0 {
+                return;
+            }
+            Sleep(1);
+        }
     }
 }
 

@@ -117,13 +117,13 @@ impl Slot {
         let handle = self.handle.load(Ordering::Relaxed);
         let words = [0, 1, 2, 3].map(|word| self.words[word].load(Ordering::Relaxed));
         core::sync::atomic::fence(Ordering::Acquire);
-        let is_whole = before % 2 == 0 && self.version.load(Ordering::Relaxed) == before;
+        let is_whole = before.is_multiple_of(2) && self.version.load(Ordering::Relaxed) == before;
         (is_whole && handle != 0).then(|| unpack(handle, words))
     }
 
     fn write(&self, known: &Known) {
         let before = self.version.load(Ordering::Relaxed);
-        let claimed = before % 2 == 0
+        let claimed = before.is_multiple_of(2)
             && self
                 .version
                 .compare_exchange(before, before + 1, Ordering::Acquire, Ordering::Relaxed)

@@ -60,7 +60,7 @@ impl StandardError {
             return false;
         }
         if matches!(self.what, What::Other { console: true, .. }) {
-            return self.to_console(text);
+            return self.write_console(text);
         }
         let mut written = 0;
         // SAFETY: the bytes are as many as is said; the handle is open, as was just seen, and the
@@ -78,7 +78,7 @@ impl StandardError {
     }
 
     /// A console takes UTF-16: bytes would be read in its own codepage.
-    fn to_console(&self, text: &[u8]) -> bool {
+    fn write_console(&self, text: &[u8]) -> bool {
         const PIECE: usize = 512;
         let Ok(text) = str::from_utf8(&text[..text.len().min(MAX_LINE)]) else { return false };
         let mut units = text.encode_utf16().peekable();

@@ -6,7 +6,7 @@ use core::ptr;
 use bindshim_core::facts::windows::Version;
 use bindshim_core::facts::{Fact, Why};
 use windows_sys::Wdk::System::SystemServices::RtlGetVersion;
-use windows_sys::Win32::Foundation::{ERROR_NO_MORE_ITEMS, ERROR_SUCCESS};
+use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_NO_MORE_ITEMS, ERROR_SUCCESS};
 use windows_sys::Win32::System::Registry::{
     HKEY_LOCAL_MACHINE, KEY_READ, RegCloseKey, RegEnumKeyExW, RegOpenKeyExW,
 };
@@ -42,8 +42,10 @@ pub(super) fn has_hotfix_2665809(deadline_ns: u64) -> Fact<bool> {
     let mut key = ptr::null_mut();
     // SAFETY: the name ends with a NUL, and the key is written to.
     let opened = unsafe { RegOpenKeyExW(HKEY_LOCAL_MACHINE, packages, 0, KEY_READ, &raw mut key) };
-    if opened != ERROR_SUCCESS {
-        return Fact::Unknown(Why::Permission);
+    match opened {
+        ERROR_SUCCESS => {}
+        ERROR_ACCESS_DENIED => return Fact::Unknown(Why::Permission),
+        _ => return Fact::Unknown(Why::Failed),
     }
     let mut answer = Fact::Unknown(Why::Budget);
     for index in 0.. {
