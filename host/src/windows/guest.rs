@@ -27,6 +27,7 @@ use super::{clock, identity, start};
 /// Our side of a program.
 pub struct Guest {
     settings: Settings,
+    acts: bool,
     log: Log,
     standard_error: StandardError,
     identity: Identity,
@@ -47,9 +48,11 @@ impl Guest {
     pub fn move_in() -> Option<&'static Self> {
         let mut identity = Mapped::copy_of(&identity::NOBODY)?;
         identity::find(&mut identity);
-        let settings = start::settings(identity.program.as_ref().map_or("", |p| p.file_name()));
+        let settings = start::settings();
+        let name = identity.program.as_ref().map_or("", |program| program.file_name());
         let guest = memory::keep(Self {
             log: Log::new(&settings.log),
+            acts: start::acts_in(&settings, name),
             settings,
             standard_error: StandardError::find(),
             identity: identity.clone(),
@@ -67,10 +70,10 @@ impl Guest {
         Some(guest)
     }
 
-    /// Whether to do anything in this program.
+    /// Whether to act in this program. Where not, its children may still be followed.
     #[must_use]
     pub fn is_active(&self) -> bool {
-        !self.settings.disabled
+        self.acts && !self.settings.disabled
     }
 
     /// The settings.

@@ -19,17 +19,20 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Room for the values of all variables, bytes.
 const ROOM: usize = 1 << 16;
 
-/// Reads the settings for the program of this name. What is bad in them is left for [`complain`].
+/// Reads the settings. What is bad in them is left for [`complain`].
 #[must_use]
-pub(super) fn settings(file_name: &str) -> Settings {
-    let Some(mut room) = Region::new(ROOM) else { return Settings::PRELOADED };
-    let mut settings = read(&mut room, |_| {});
-    // Names of files are the same in upper and lower case, and come in lower case from here.
+pub(super) fn settings() -> Settings {
+    Region::new(ROOM).map_or(Settings::PRELOADED, |mut room| read(&mut room, |_| {}))
+}
+
+/// Whether `--only` and `--skip` let us act in the program of this name.
+#[must_use]
+pub(super) fn acts_in(settings: &Settings, file_name: &str) -> bool {
+    // Names of files are the same in upper and lower case; those of the settings are in lower case.
     let mut name = ArrayVec::<u8, 256>::new();
     let fits = name.try_extend_from_slice(file_name.as_bytes()).is_ok();
     name.make_ascii_lowercase();
-    settings.disabled |= !settings.acts_in(if fits { &name } else { b"" });
-    settings
+    settings.acts_in(if fits { &name } else { b"" })
 }
 
 /// Writes a notice for each bad setting, and one if the launcher is of another version.
