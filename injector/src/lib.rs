@@ -10,3 +10,5 @@ pub mod linux;
 pub mod refusal;
 pub mod request;
 pub mod schema;
+#[cfg(any(windows, test))]
+pub mod windows;

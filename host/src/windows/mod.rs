@@ -2,3 +2,6 @@
 //! run time.
 
 pub mod error;
+pub mod handshake;
+pub mod inject;
+pub mod job;
