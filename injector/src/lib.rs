@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod generate;
+pub mod library;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod refusal;

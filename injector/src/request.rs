@@ -79,6 +79,18 @@ impl Request {
         Ok(())
     }
 
+    /// What to say where the program runs without us, unless a policy was asked for that it then
+    /// would not get.
+    pub fn uncovered(&self, why: &str) -> Result<String, Refusal> {
+        if self.policies.is_empty() {
+            return Ok(format!("warning: {why}; it runs, but nothing is seen of its binds"));
+        }
+        let policies = self.policies.join(" and ");
+        Err(Refusal::cannot_run(format!(
+            "{why}; {policies} cannot be applied, and it was not started"
+        )))
+    }
+
     /// Gives the log another path: the one that the program must use.
     pub fn set_log(&mut self, log: LogTarget, value: Vec<u8>) {
         self.settings.log = log;

@@ -10,11 +10,14 @@ use core::fmt;
 use core::mem::transmute;
 use core::ptr;
 
-use windows_sys::Win32::Foundation::{FALSE, GetLastError, HANDLE};
+use windows_sys::Win32::Foundation::{CloseHandle, FALSE, GetLastError, HANDLE};
+use windows_sys::Win32::Security::{GetTokenInformation, TOKEN_QUERY, TokenIsAppContainer};
 use windows_sys::Win32::System::Diagnostics::Debug::WriteProcessMemory;
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows_sys::Win32::System::Memory::{MEM_COMMIT, MEM_RESERVE, PAGE_READWRITE, VirtualAllocEx};
-use windows_sys::Win32::System::Threading::{GetCurrentProcess, IsWow64Process, QueueUserAPC};
+use windows_sys::Win32::System::Threading::{
+    GetCurrentProcess, IsWow64Process, OpenProcessToken, QueueUserAPC,
+};
 use windows_sys::w;
 
 /// Why the library cannot be loaded into a process.
@@ -22,6 +25,8 @@ use windows_sys::w;
 pub enum Obstacle {
     /// It is a 32-bit process and this one is not, or the other way round.
     OtherBits,
+    /// It runs in an app container, which may not read the library.
+    Contained,
     /// The system refused a step, with this error.
     Refused {
         /// What was tried.
@@ -35,6 +40,7 @@ impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OtherBits => f.write_str("one is a 32-bit program and the other a 64-bit one"),
+            Self::Contained => f.write_str("it runs in an app container"),
             Self::Refused { step, error } => write!(f, "{step} failed with error {error}"),
         }
     }
@@ -58,6 +64,9 @@ pub unsafe fn load_first(process: HANDLE, thread: HANDLE, library: &[u16]) -> Re
     let own = unsafe { GetCurrentProcess() };
     if is_wow64(process)? != is_wow64(own)? {
         return Err(Obstacle::OtherBits);
+    }
+    if is_contained(process) {
+        return Err(Obstacle::Contained);
     }
     let routine = load_library().ok_or_else(|| refused("finding LoadLibraryW"))?;
     let size = size_of_val(library);
@@ -89,6 +98,23 @@ fn is_wow64(process: HANDLE) -> Result<bool, Obstacle> {
         return Err(refused("asking for its kind"));
     }
     Ok(answer != FALSE)
+}
+
+/// Whether a process runs in an app container. Before Windows 8 none does, and the question fails.
+fn is_contained(process: HANDLE) -> bool {
+    let mut token = ptr::null_mut();
+    let (mut answer, mut size) = (0u32, 0);
+    // SAFETY: the caller's handle is alive; the token's handle is ours, and closed once; the answer
+    // is of the type that this class gives, and as long as is said.
+    unsafe {
+        if OpenProcessToken(process, TOKEN_QUERY, &mut token) == 0 {
+            return false;
+        }
+        let place = ptr::from_mut(&mut answer).cast();
+        let found = GetTokenInformation(token, TokenIsAppContainer, place, 4, &mut size);
+        CloseHandle(token);
+        found != 0 && answer != 0
+    }
 }
 
 /// `LoadLibraryW` as an APC routine: both take one pointer, by the same calling convention, and what
