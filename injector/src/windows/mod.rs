@@ -10,6 +10,7 @@ pub mod pe;
 #[cfg(windows)]
 mod program;
 pub mod quote;
+pub mod reserve;
 #[cfg(windows)]
 mod say;
 #[cfg(windows)]
