@@ -112,6 +112,7 @@ fn reason(wish: Wish, ports: Ports, error: u32) -> String {
 /// The functions of this system, which Windows has since Vista.
 #[cfg(windows)]
 pub mod system {
+    use std::mem::transmute;
     use std::ptr;
 
     use windows_sys::Win32::System::LibraryLoader::{GetProcAddress, LoadLibraryW};
@@ -119,6 +120,7 @@ pub mod system {
 
     use super::{Ports, Wish, run};
 
+    type Unknown = unsafe extern "system" fn() -> isize;
     type Create = unsafe extern "system" fn(u16, u16, *mut u64) -> u32;
     type Delete = unsafe extern "system" fn(u16, u16) -> u32;
 
@@ -140,11 +142,11 @@ pub mod system {
             move |first, count| unsafe {
                 match wish {
                     Wish::Reserve => {
-                        let create = std::mem::transmute::<_, Create>(function);
+                        let create = transmute::<Unknown, Create>(function);
                         create(first, count, ptr::from_mut(&mut 0))
                     }
                     Wish::Unreserve => {
-                        let delete = std::mem::transmute::<_, Delete>(function);
+                        let delete = transmute::<Unknown, Delete>(function);
                         delete(first, count)
                     }
                 }
