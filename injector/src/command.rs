@@ -155,7 +155,7 @@ fn codes_help() -> String {
 /// `bindshim`.
 #[must_use]
 pub fn bindshim() -> Command {
-    Command::new("bindshim")
+    let command = Command::new("bindshim")
         .version(VERSION)
         .about("Ask about binds and about the records of bindshim-run")
         .term_width(WIDTH)
@@ -183,6 +183,29 @@ pub fn bindshim() -> Command {
                         .value_parser(["bindshim-run", "bindshim"])
                         .default_value("bindshim-run"),
                 ),
+        );
+    #[cfg(windows)]
+    let command = command
+        .subcommand(reservation("reserve", "Reserve ports for programs that ask for them"))
+        .subcommand(reservation("unreserve", "Give reserved ports back"));
+    command
+}
+
+/// A command about persistent port reservations, which only Windows has.
+#[cfg(windows)]
+fn reservation(name: &'static str, about: &'static str) -> Command {
+    Command::new(name)
+        .about(about)
+        .after_help(
+            "This needs administrator rights. A reservation lasts until it is given back; \
+             bindshim-run --reservation lets a program use it.",
+        )
+        .arg(
+            Arg::new("ports")
+                .value_name("PORT[-PORT][/udp]")
+                .help("The port, or the first and the last one")
+                .value_parser(value_parser!(crate::windows::reserve::Ports))
+                .required(true),
         )
 }
 

@@ -6,6 +6,7 @@
 use core::ptr;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+use bindshim_host::windows::error;
 use windows_sys::Win32::System::Threading::{
     TLS_OUT_OF_INDEXES, TlsAlloc, TlsGetValue, TlsSetValue,
 };
@@ -20,18 +21,22 @@ pub(crate) fn prepare() {
     PLACE.store(unsafe { TlsAlloc() }, Ordering::Relaxed);
 }
 
-/// Whether this thread works for us. Changes the thread's last error.
+/// Whether this thread works for us.
 pub(crate) fn is_inside() -> bool {
     let place = PLACE.load(Ordering::Relaxed);
+    // TlsGetValue says by the last error whether it succeeded.
+    let before = error::last();
     // SAFETY: the place was allocated; of a thread that never set it, the value is null.
-    place != TLS_OUT_OF_INDEXES && unsafe { !TlsGetValue(place).is_null() }
+    let is_inside = place != TLS_OUT_OF_INDEXES && unsafe { !TlsGetValue(place).is_null() };
+    error::set_last(before);
+    is_inside
 }
 
 /// As long as it lives, this thread works for us.
 pub(crate) struct Inside(());
 
 impl Inside {
-    /// Begins; `None` where the thread works for us already. Changes the thread's last error.
+    /// Begins; `None` where the thread works for us already.
     pub(crate) fn enter() -> Option<Self> {
         if is_inside() {
             return None;

@@ -3,6 +3,8 @@
 //! Empty off Windows.
 
 #[cfg(windows)]
+mod children;
+#[cfg(windows)]
 mod driver;
 #[cfg(windows)]
 mod fault;

@@ -4,12 +4,13 @@ use core::ffi::c_void;
 use std::panic::catch_unwind;
 
 use bindshim_host::windows::guest::Guest;
+use bindshim_host::windows::handshake;
 use once_cell::race::OnceRef;
 use windows_sys::Win32::Foundation::{HINSTANCE, TRUE};
 use windows_sys::Win32::System::SystemServices::DLL_PROCESS_ATTACH;
 use windows_sys::core::BOOL;
 
-use crate::{hooks, inside};
+use crate::{children, hooks, inside};
 
 static GUEST: OnceRef<'static, Guest> = OnceRef::new();
 
@@ -23,17 +24,17 @@ pub(crate) fn guest() -> Option<&'static Guest> {
 // SAFETY: no other function of this name is linked in, and this has the type that the C start code
 // of a library calls.
 #[unsafe(no_mangle)]
-extern "system" fn DllMain(_library: HINSTANCE, reason: u32, _: *mut c_void) -> BOOL {
+extern "system" fn DllMain(library: HINSTANCE, reason: u32, _: *mut c_void) -> BOOL {
     if reason == DLL_PROCESS_ATTACH {
         // A panic changes nothing: the program then runs without us.
-        let _ = catch_unwind(attach);
+        let _ = catch_unwind(|| attach(library));
     }
     TRUE
 }
 
 /// Moves in and arms the detours. The launcher has this library loaded into a process whose only
 /// thread has not begun, so that nobody is in the middle of what is changed.
-fn attach() {
+fn attach(library: HINSTANCE) {
     // Ours is a copy of std of our own: this hook is not the program's, and says nothing on the
     // program's standard error.
     std::panic::set_hook(Box::new(|_| {}));
@@ -42,11 +43,19 @@ fn attach() {
         // It is empty: this is called once.
         let _ = GUEST.set(guest);
     }
-    if guest().is_none() {
-        return;
+    let is_disabled = GUEST.get().is_none_or(|guest| guest.settings().disabled);
+    // Children are followed even where this program is not to be acted in. One that cannot be is a
+    // notice.
+    let follows = is_disabled || children::arm(library, notice).is_ok();
+    let acts = guest().is_none() || hooks::arm().is_some();
+    if follows && acts {
+        handshake::tell_armed();
     }
-    // Children are followed from here: children::arm().
-    if hooks::arm().is_some() {
-        // The launcher hears of it from here: handshake::tell_armed().
+}
+
+/// Tells something about ourselves.
+fn notice(code: &'static str, message: &str) {
+    if let Some(guest) = GUEST.get() {
+        guest.notice(code, message);
     }
 }
