@@ -114,8 +114,9 @@ named!(Protocol: Tcp = "tcp", Udp = "udp", Mptcp = "mptcp");
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Default)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Socket {
-    /// `SO_COOKIE` (socket(7)): one number per socket, never used again while the system runs.
-    #[serde(serialize_with = "decimal")]
+    /// `SO_COOKIE` (socket(7)): one number per socket, never used again while the system runs. On
+    /// Windows what [`windows_cookie`] makes of its handle.
+    #[serde(serialize_with = "cookie")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<std::string::String>"))]
     pub cookie: Option<u64>,
     /// `SO_DOMAIN`.
@@ -160,13 +161,30 @@ impl Socket {
     }
 }
 
-/// A 64-bit number as a string: JSON readers keep only 53 bits of a number.
-pub(crate) fn decimal<S: serde::Serializer>(
-    number: &Option<u64>,
+/// Tells the cookies of Windows from those of Linux, which count from 1.
+const OF_WINDOWS: u64 = 1 << 63;
+
+/// Names a socket of Windows, which has no `SO_COOKIE`: its handle, of which only 32 bits are used
+/// ("Interprocess Communication Between 32-bit and 64-bit Applications"), and how many sockets had
+/// that handle before. A record shows it as `248.1`.
+#[must_use]
+pub fn windows_cookie(handle: u32, generation: u32) -> u64 {
+    OF_WINDOWS | u64::from(generation) << 32 | u64::from(handle)
+}
+
+/// A cookie as a string: JSON readers keep only 53 bits of a number.
+pub(crate) fn cookie<S: serde::Serializer>(
+    cookie: &Option<u64>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    match number {
-        Some(number) => serializer.serialize_str(itoa::Buffer::new().format(*number)),
+    match cookie {
+        Some(cookie) if cookie & OF_WINDOWS == 0 => {
+            serializer.serialize_str(itoa::Buffer::new().format(*cookie))
+        }
+        Some(cookie) => {
+            let generation = (cookie & !OF_WINDOWS) >> 32;
+            serializer.collect_str(&format_args!("{}.{generation}", *cookie as u32))
+        }
         None => serializer.serialize_none(),
     }
 }
@@ -248,3 +266,21 @@ impl Attempt {
 
 /// What a call gave.
 pub type Outcome = Result<(), Code>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_of_both_systems_are_shown() {
+        for (cookie, shown) in [
+            (4099, "4099"),
+            (windows_cookie(248, 0), "248.0"),
+            (windows_cookie(u32::MAX, 7), "4294967295.7"),
+            (windows_cookie(248, u32::MAX), "248.2147483647"),
+        ] {
+            let socket = Socket { cookie: Some(cookie), ..Socket::UNKNOWN };
+            assert_eq!(serde_json::to_value(socket).unwrap()["cookie"], shown);
+        }
+    }
+}

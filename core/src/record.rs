@@ -147,7 +147,7 @@ pub struct Holder {
     /// Its peer.
     pub remote: Option<Address>,
     /// Its socket's cookie.
-    #[serde(serialize_with = "crate::attempt::decimal")]
+    #[serde(serialize_with = "crate::attempt::cookie")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<std::string::String>"))]
     pub cookie: Option<u64>,
     /// Its socket's inode.

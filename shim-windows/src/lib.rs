@@ -5,6 +5,12 @@
 #[cfg(windows)]
 mod children;
 #[cfg(windows)]
+mod driver;
+#[cfg(windows)]
+mod fault;
+#[cfg(windows)]
 mod hooks;
+#[cfg(windows)]
+mod inside;
 #[cfg(windows)]
 mod start;
