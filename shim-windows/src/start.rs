@@ -43,12 +43,12 @@ fn attach(library: HINSTANCE) {
         // It is empty: this is called once.
         let _ = GUEST.set(guest);
     }
-    let is_disabled = GUEST.get().is_none_or(|guest| guest.settings().disabled);
-    // Children are followed even where this program is not to be acted in. One that cannot be is a
-    // notice.
-    let follows = is_disabled || children::arm(library, notice).is_ok();
-    let acts = guest().is_none() || hooks::arm().is_some();
-    if follows && acts {
+    // Also where this program is not to be acted in: its children are judged by their own names.
+    // Without it they run bare, and the program itself is still covered.
+    if GUEST.get().is_some_and(|guest| !guest.settings().disabled) {
+        let _ = children::arm(library, notice);
+    }
+    if guest().is_none() || hooks::arm().is_some() {
         handshake::tell_armed();
     }
 }

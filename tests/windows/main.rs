@@ -4,4 +4,5 @@
 mod children;
 mod launcher;
 mod refusals;
+mod servers;
 mod streams;
