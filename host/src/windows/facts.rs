@@ -1,5 +1,8 @@
 //! What can be found out about a call on Windows, in bounded time and inside anybody's process.
 
+use core::ffi::c_void;
+use core::mem::transmute;
+
 use bindshim_core::address::Address;
 use bindshim_core::attempt::{Attempt, Function};
 use bindshim_core::code::{
@@ -9,8 +12,12 @@ use bindshim_core::conflict::Reach;
 use bindshim_core::diagnose::ranges_may_refuse;
 use bindshim_core::facts::windows::Exclusions;
 use bindshim_core::facts::{Descriptor, Fact, Facts, MAX_SOCKETS, PortSocket, SocketState, Why};
+use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::SOCKET;
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, ProcessStrictHandleCheckPolicy};
+use windows_sys::core::BOOL;
 
+use super::optional::Optional;
 use super::ranges::{self, Which};
 use super::seen::{Known, Seen};
 use super::tables::{self, Row};
@@ -226,8 +233,32 @@ fn own_sockets<'q>(query: &'q Query<'_>, target: &'q Target) -> impl Iterator<It
 /// that of another one.
 #[must_use]
 pub fn is_still_there(known: &Known) -> bool {
+    if raises_on_bad_handles() {
+        return false;
+    }
     let now = socket::local_address(known.handle as SOCKET);
     now.is_some() && now == known.bound
+}
+
+/// Whether Windows ends this process for the use of a handle that is closed, as some programs ask
+/// it to (PROCESS_MITIGATION_STRICT_HANDLE_CHECK_POLICY, since Windows 8): then no old handle is
+/// tried.
+fn raises_on_bad_handles() -> bool {
+    static GET: Optional = Optional::new(c"kernel32.dll", c"GetProcessMitigationPolicy");
+    type Get = unsafe extern "system" fn(HANDLE, i32, *mut c_void, usize) -> BOOL;
+    let Some(get) = GET.address() else { return false };
+    let mut policy = 0u32;
+    // SAFETY: the function is of this type, and the policy as long as is said.
+    let known = unsafe {
+        let get = transmute::<usize, Get>(get);
+        get(
+            GetCurrentProcess(),
+            ProcessStrictHandleCheckPolicy,
+            (&raw mut policy).cast(),
+            size_of_val(&policy),
+        )
+    } != 0;
+    known && policy & 1 != 0
 }
 
 /// The rows that are told, the most telling first.
