@@ -26,7 +26,7 @@ use windows_sys::core::w;
 
 use super::handle::Handle;
 use super::memory::Region;
-use super::{clock, inject, wide};
+use super::{clock, wide};
 
 /// What it prints is a page; a list of all ports one by one would be 2 MB.
 const LONGEST: usize = 1 << 21;
@@ -171,8 +171,6 @@ fn start(arguments: &str, output: HANDLE) -> Option<Handle> {
         startup.StartupInfo.cb = size_of::<STARTUPINFOEXW>() as u32;
         startup.StartupInfo.dwFlags = STARTF_USESTDHANDLES;
         startup.StartupInfo.hStdOutput = output;
-        // So that it is not followed as a child of the program.
-        startup.StartupInfo.lpTitle = inject::OWN_TITLE.as_ptr().cast_mut();
         startup.lpAttributeList = list;
         let started = listed != 0
             && CreateProcessW(
