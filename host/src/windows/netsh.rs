@@ -171,7 +171,6 @@ fn start(arguments: &str, output: HANDLE) -> Option<Handle> {
         startup.StartupInfo.cb = size_of::<STARTUPINFOEXW>() as u32;
         startup.StartupInfo.dwFlags = STARTF_USESTDHANDLES;
         startup.StartupInfo.hStdOutput = output;
-        // So that it is not followed as a child of the program.
         startup.lpAttributeList = list;
         let started = listed != 0
             && CreateProcessW(

@@ -77,3 +77,75 @@ fn net_flags<'b, H: ImageNtHeaders, R: ReadRef<'b>>(
     let flags = header.flags.get(LE);
     Some((flags.contains(COMIMAGE_FLAGS_ILONLY), flags.contains(COMIMAGE_FLAGS_32BITREQUIRED)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AMD64: u16 = 0x8664;
+    const I386: u16 = 0x14c;
+    const ARM64: u16 = 0xaa64;
+    const DLL: u16 = 0x2000;
+
+    /// A PE file of one section, with a CLI header in it if it is a .NET program.
+    fn image(machine: u16, characteristics: u16, net: Option<u32>) -> Vec<u8> {
+        const HEADERS: usize = 0x200;
+        const SECTION_ADDRESS: u32 = 0x1000;
+        let wide = machine != I386;
+        let mut bytes = vec![0; 2 * HEADERS];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        let file_header = 0x44;
+        let optional = file_header + 20;
+        let directories = optional + if wide { 112 } else { 96 };
+        let optional_size = (directories - optional + 16 * 8) as u16;
+        put(0, b"MZ");
+        put(0x3c, &0x40u32.to_le_bytes());
+        put(0x40, b"PE\0\0");
+        put(file_header, &machine.to_le_bytes());
+        put(file_header + 2, &1u16.to_le_bytes());
+        put(file_header + 16, &optional_size.to_le_bytes());
+        put(file_header + 18, &characteristics.to_le_bytes());
+        put(optional, &if wide { 0x20bu16 } else { 0x10b }.to_le_bytes());
+        put(directories - 4, &16u32.to_le_bytes());
+        if let Some(flags) = net {
+            put(directories + 14 * 8, &SECTION_ADDRESS.to_le_bytes());
+            put(directories + 14 * 8 + 4, &72u32.to_le_bytes());
+            put(HEADERS + 16, &flags.to_le_bytes());
+        }
+        let section = optional + usize::from(optional_size);
+        put(section + 8, &(HEADERS as u32).to_le_bytes());
+        put(section + 12, &SECTION_ADDRESS.to_le_bytes());
+        put(section + 16, &(HEADERS as u32).to_le_bytes());
+        put(section + 20, &(HEADERS as u32).to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn headers_tell_what_a_process_will_be() {
+        for (machine, characteristics, net, expected) in [
+            (AMD64, 0, None, Pe::Native),
+            (AMD64, 0, Some(1), Pe::Native),
+            (AMD64, DLL, None, Pe::Library),
+            (I386, DLL, None, Pe::Library),
+            (ARM64, 0, None, Pe::Foreign),
+            (I386, 0, None, Pe::Bits32 { by_choice: false }),
+            // .NET: for any processor, for x86, one that prefers 32 bits, and with machine code.
+            (I386, 0, Some(1), Pe::Native),
+            (I386, 0, Some(3), Pe::Bits32 { by_choice: true }),
+            (I386, 0, Some(0x2_0003), Pe::Bits32 { by_choice: true }),
+            (I386, 0, Some(0x10), Pe::Bits32 { by_choice: false }),
+        ] {
+            let bytes = image(machine, characteristics, net);
+            assert_eq!(read(&*bytes), Some(expected), "{machine:#x} {net:?}");
+        }
+    }
+
+    #[test]
+    fn broken_files_are_no_programs() {
+        let whole = image(I386, 0, Some(1));
+        for length in [0, 1, 2, 0x40, 0x50, 0x100] {
+            assert_eq!(read(&whole[..length]), None, "{length} bytes");
+        }
+        assert_eq!(read(&b"#!/bin/sh\n"[..]), None);
+    }
+}
