@@ -100,6 +100,20 @@ pub fn announce_wait(
     }
 }
 
+/// Writes one line about ourselves.
+///
+/// # Errors
+/// Those of `out`.
+pub fn notice(
+    out: &mut impl Write,
+    style: Style,
+    envelope: &Envelope<'_>,
+    message: &str,
+) -> fmt::Result {
+    heading(out, style, envelope)?;
+    writeln!(out, "{message}")
+}
+
 /// Writes one line instead of further blocks.
 ///
 /// # Errors

@@ -22,4 +22,5 @@ pub mod netsh;
 pub mod options;
 pub mod policy;
 pub mod record;
+pub mod reservation;
 pub mod text;

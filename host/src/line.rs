@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use bindshim_core::record::MAX_LINE;
+use bindshim_core::attempt::Attempt;
+use bindshim_core::engine::Engine;
+use bindshim_core::record::{AttemptLine, Cut, Diagnosis, Envelope, MAX_LINE};
 use serde::Serialize;
 
 use super::json;
@@ -27,6 +29,23 @@ impl<'a> Line<'a> {
         let told = json::write(self, record).is_ok();
         self.push(b"\n");
         told && !self.overflow
+    }
+
+    /// Puts the record of an attempt in the line, cut as far as it must be; says whether it fits.
+    pub fn put_attempt(
+        &mut self,
+        envelope: &Envelope<'_>,
+        engine: &Engine,
+        attempt: &Attempt,
+        mut diagnosis: Option<&mut Diagnosis>,
+    ) -> bool {
+        Cut::STEPS.into_iter().any(|cut| {
+            if let Some(diagnosis) = diagnosis.as_deref_mut() {
+                cut.apply(diagnosis);
+            }
+            let event = engine.event(attempt, diagnosis.as_deref());
+            self.put(&AttemptLine::new(envelope, &event, cut))
+        })
     }
 
     /// What was put in.

@@ -17,11 +17,27 @@ const WIDTH: usize = 80;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Command lines of `bindshim-run`, and what they are for.
+#[cfg(not(windows))]
 pub const EXAMPLES: [(&str, &str); 3] = [
     ("bindshim-run ./server", "say why, if it cannot have its port"),
     ("bindshim-run --log attempts.jsonl -- ./server --port 8080", "and record every attempt"),
     ("bindshim-run --reuseaddr --retry=2m ./server", "get through a restart"),
 ];
+
+/// Command lines of `bindshim-run`, and what they are for.
+#[cfg(windows)]
+pub const EXAMPLES: [(&str, &str); 3] = [
+    ("bindshim-run server", "say why server.exe cannot have its port"),
+    ("bindshim-run --log attempts.jsonl -- server --port 8080", "and record every attempt"),
+    ("bindshim-run --exclusive server", "and let no other program take the port too"),
+];
+
+/// What a program keeps under the launcher.
+const KEPT: &str = if cfg!(windows) {
+    "its console, its streams and its exit code, and Ctrl-C is its own"
+} else {
+    "its process id, its streams, its signals and its exit code"
+};
 
 /// The exit codes of `bindshim-run` besides the program's own.
 pub const EXIT_CODES: [(u8, &str); 3] = [
@@ -40,11 +56,10 @@ pub fn launcher() -> Command {
     let mut command = Command::new("bindshim-run")
         .version(VERSION)
         .about("Run a program and say why its binds fail")
-        .long_about(
+        .long_about(format!(
             "Run a program and say why its binds fail.\n\n\
-             The program itself is not changed: it keeps its process id, its streams, its \
-             signals and its exit code. Its children are watched too.",
-        )
+             The program itself is not changed: it keeps {KEPT}. Its children are watched too."
+        ))
         .override_usage("bindshim-run [OPTIONS] [--] PROGRAM [ARGS]...")
         .after_help(examples_help())
         .after_long_help(format!("{}\n{}\n{}", examples_help(), environment_help(), codes_help()))
@@ -155,7 +170,7 @@ fn codes_help() -> String {
 /// `bindshim`.
 #[must_use]
 pub fn bindshim() -> Command {
-    Command::new("bindshim")
+    let command = Command::new("bindshim")
         .version(VERSION)
         .about("Ask about binds and about the records of bindshim-run")
         .term_width(WIDTH)
@@ -183,6 +198,29 @@ pub fn bindshim() -> Command {
                         .value_parser(["bindshim-run", "bindshim"])
                         .default_value("bindshim-run"),
                 ),
+        );
+    #[cfg(windows)]
+    let command = command
+        .subcommand(reservation("reserve", "Reserve ports for programs that ask for them"))
+        .subcommand(reservation("unreserve", "Give reserved ports back"));
+    command
+}
+
+/// A command about persistent port reservations, which only Windows has.
+#[cfg(windows)]
+fn reservation(name: &'static str, about: &'static str) -> Command {
+    Command::new(name)
+        .about(about)
+        .after_help(
+            "This needs administrator rights. A reservation lasts until it is given back; \
+             bindshim-run --reservation lets a program use it.",
+        )
+        .arg(
+            Arg::new("ports")
+                .value_name("PORT[-PORT][/udp]")
+                .help("The port, or the first and the last one")
+                .value_parser(value_parser!(crate::windows::reserve::Ports))
+                .required(true),
         )
 }
 

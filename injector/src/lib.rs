@@ -5,8 +5,11 @@
 
 pub mod command;
 pub mod generate;
+pub mod library;
 #[cfg(target_os = "linux")]
 pub mod linux;
 pub mod refusal;
 pub mod request;
 pub mod schema;
+#[cfg(any(windows, test))]
+pub mod windows;

@@ -79,6 +79,18 @@ impl Request {
         Ok(())
     }
 
+    /// What to say where the program runs without us, unless a policy was asked for that it then
+    /// would not get.
+    pub fn uncovered(&self, why: &str) -> Result<String, Refusal> {
+        if self.policies.is_empty() {
+            return Ok(format!("warning: {why}; it runs, but nothing is seen of its binds"));
+        }
+        let policies = self.policies.join(" and ");
+        Err(Refusal::cannot_run(format!(
+            "{why}; {policies} cannot be applied, and it was not started"
+        )))
+    }
+
     /// Gives the log another path: the one that the program must use.
     pub fn set_log(&mut self, log: LogTarget, value: Vec<u8>) {
         self.settings.log = log;
@@ -109,6 +121,13 @@ fn asks_for_policy(setting: &Setting, origin: Origin<'_>, value: &[u8]) -> bool 
 mod tests {
     use super::*;
 
+    /// A policy that this system has and the other one refuses: its flag and its variable.
+    const SWITCH: (&str, &str) = if cfg!(windows) {
+        ("--exclusive", "BINDSHIM_EXCLUSIVE")
+    } else {
+        ("--reuseaddr", "BINDSHIM_REUSEADDR")
+    };
+
     fn read(line: &str, environment: &[(&str, &str)]) -> Result<Request, Refusal> {
         let matches = command::launcher().try_get_matches_from(line.split(' ')).unwrap();
         Request::read(&matches, |name| {
@@ -120,7 +139,7 @@ mod tests {
     fn flags_become_variables() {
         for (flags, expected) in [
             ("", ""),
-            ("--reuseaddr", "BINDSHIM_REUSEADDR=1"),
+            (SWITCH.0, &format!("{}=1", SWITCH.1)),
             ("--retry", "BINDSHIM_RETRY=65s"),
             ("--retry=5s", "BINDSHIM_RETRY=5s"),
             ("-l a --explain never", "BINDSHIM_LOG=a BINDSHIM_EXPLAIN=never"),
@@ -160,7 +179,7 @@ mod tests {
             ),
             ("--log=", &[], "--log: '' names no file; write a file, - or unix:PATH"),
             (
-                "--reuseaddr",
+                SWITCH.0,
                 &[("BINDSHIM_BUDGET", "1h")],
                 "BINDSHIM_BUDGET: '1h' is not a time; write 500ms, 5s or 2m",
             ),
@@ -172,10 +191,11 @@ mod tests {
 
     #[test]
     fn a_flag_wins_over_its_variable() {
-        let environment =
-            [("BINDSHIM_RETRY", "nonsense"), ("BINDSHIM_REUSEADDR", "1"), ("BINDSHIM_LOG", "")];
+        let environment = [("BINDSHIM_RETRY", "nonsense"), (SWITCH.1, "1"), ("BINDSHIM_LOG", "")];
         let request = read("bindshim-run --retry=0 x", &environment).unwrap();
-        assert_eq!(request.settings, Settings { reuseaddr: true, ..Settings::LAUNCHED });
-        assert_eq!(request.policies, ["BINDSHIM_REUSEADDR"]);
+        let Settings { reuseaddr, exclusive, .. } = request.settings;
+        let expected = Settings { reuseaddr, exclusive, ..Settings::LAUNCHED };
+        assert!((reuseaddr || exclusive) && request.settings == expected);
+        assert_eq!(request.policies, [SWITCH.1]);
     }
 }

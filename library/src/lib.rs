@@ -5,6 +5,8 @@
 
 #[cfg(target_os = "linux")]
 mod allocator;
+#[cfg(windows)]
+mod heap;
 
 #[cfg(all(target_os = "linux", not(test)))]
 extern crate bindshim_shim_unix as _;
@@ -14,6 +16,10 @@ extern crate bindshim_shim_windows as _;
 #[cfg(target_os = "linux")]
 #[global_allocator]
 static HEAP: allocator::Mappings = allocator::Mappings;
+
+#[cfg(windows)]
+#[global_allocator]
+static HEAP: heap::Pages = heap::Pages;
 
 const MARK: &str = concat!("bindshim-library-version:", env!("CARGO_PKG_VERSION"), "\0");
 

@@ -3,6 +3,14 @@
 //! Empty off Windows.
 
 #[cfg(windows)]
+mod children;
+#[cfg(windows)]
+mod driver;
+#[cfg(windows)]
+mod fault;
+#[cfg(windows)]
 mod hooks;
+#[cfg(windows)]
+mod inside;
 #[cfg(windows)]
 mod start;

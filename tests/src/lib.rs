@@ -13,7 +13,9 @@ pub mod room;
 pub mod sockets;
 pub mod victims;
 pub mod wait;
+pub mod wine;
 
 pub use process::{Ended, Running, Subject, Way};
 pub use record::Records;
 pub use room::Room;
+pub use wine::Wine;

@@ -19,6 +19,11 @@ const PACKAGES: &[(&str, &str)] = &[
     ("strace", "strace"),
     ("ss", "iproute2"),
     ("sh", "dash"),
+    ("wine", "wine64"),
+    ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64"),
+    ("i686-w64-mingw32-gcc", "gcc-mingw-w64-i686"),
+    ("go", "golang-go"),
+    ("script", "bsdutils"),
 ];
 
 /// Where `name` is installed. The system's directories come first: what a version manager puts in

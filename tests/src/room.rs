@@ -36,6 +36,15 @@ impl Room {
         if is_root() {
             enter_new_network();
         }
+        Self::in_this_network()
+    }
+
+    /// A room without a network of its own.
+    ///
+    /// # Panics
+    /// If there is no place for temporary files.
+    #[must_use]
+    pub fn in_this_network() -> Self {
         let directory = tempfile::Builder::new()
             .prefix("bindshim-test-")
             .permissions(fs::Permissions::from_mode(0o777))

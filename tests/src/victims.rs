@@ -1,4 +1,4 @@
-//! The C programs in `tests/victims`, compiled when first asked for.
+//! The programs in `tests/victims`, compiled when first asked for.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,16 +8,38 @@ use std::sync::Mutex;
 
 use crate::programs;
 
-/// What comes out of a C file.
+/// What comes out of a source file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Kind {
     /// A program.
     Program,
     /// A library to be preloaded.
     Library,
+    /// A program for 64-bit Windows, from `tests/victims/windows`.
+    Windows,
+    /// One for 32-bit Windows, from the same place.
+    Windows32,
+    /// One for 64-bit Windows, from a Go file there.
+    WindowsGo,
 }
 
-/// The compiled form of `tests/victims/{name}.c`: one file for the sources and flags as they are,
+impl Kind {
+    fn is_for_windows(self) -> bool {
+        matches!(self, Self::Windows | Self::Windows32 | Self::WindowsGo)
+    }
+
+    /// The compiler's name, and how the name of its sources ends.
+    fn compiler(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Program | Self::Library => ("cc", "c"),
+            Self::Windows => ("x86_64-w64-mingw32-gcc", "c"),
+            Self::Windows32 => ("i686-w64-mingw32-gcc", "c"),
+            Self::WindowsGo => ("go", "go"),
+        }
+    }
+}
+
+/// The compiled form of the source of this name in `tests/victims`: one file for the sources and flags as they are,
 /// kept beside the test binary.
 ///
 /// # Panics
@@ -29,13 +51,15 @@ pub fn compiled(name: &str, kind: Kind) -> PathBuf {
     static COMPILING: Mutex<()> = Mutex::new(());
     let _one = COMPILING.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
 
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("victims");
-    let source = sources.join(format!("{name}.c"));
+    let victims = Path::new(env!("CARGO_MANIFEST_DIR")).join("victims");
+    let (compiler, extension) = kind.compiler();
+    let sources = if kind.is_for_windows() { victims.join("windows") } else { victims.clone() };
+    let source = sources.join(format!("{name}.{extension}"));
     let text = fs::read(&source).unwrap_or_else(|e| panic!("{}: {e}", source.display()));
-    let header = fs::read(sources.join("victim.h")).expect("tests/victims/victim.h is there");
+    let header = fs::read(victims.join("victim.h")).expect("tests/victims/victim.h is there");
     let flags = flags(&text, kind);
     let mut hasher = DefaultHasher::new();
-    (&text, &header, &flags).hash(&mut hasher);
+    (compiler, &text, &header, &flags).hash(&mut hasher);
     let directory = beside_the_tests().join("victims");
     let output = directory.join(format!("{name}-{:016x}", hasher.finish()));
     if output.exists() {
@@ -43,13 +67,17 @@ pub fn compiled(name: &str, kind: Kind) -> PathBuf {
     }
     fs::create_dir_all(&directory).expect("the target directory is writable");
     let partial = directory.join(format!("{name}.{}", process::id()));
-    let compiler = Command::new(programs::find("cc"))
-        .arg(&source)
-        .arg("-o")
-        .arg(&partial)
-        .args(&flags)
-        .output()
-        .expect("cc starts");
+    let mut command = Command::new(programs::find(compiler));
+    if kind == Kind::WindowsGo {
+        // All that it needs is on this machine, and what it keeps stays with what we build.
+        command.env("GOOS", "windows").env("GOARCH", "amd64").env("CGO_ENABLED", "0");
+        command.env("GOPROXY", "off").env("GOFLAGS", "-mod=mod");
+        command.env("GOCACHE", directory.join("go")).arg("build").arg("-o").arg(&partial);
+        command.arg(&source);
+    } else {
+        command.arg(&source).arg("-o").arg(&partial).args(&flags);
+    }
+    let compiler = command.output().expect("a compiler starts");
     assert!(
         compiler.status.success(),
         "{}: {}",
@@ -62,10 +90,10 @@ pub fn compiled(name: &str, kind: Kind) -> PathBuf {
 
 /// The compiler's flags; a victim that needs a library says so in a line `// link: -lname`.
 fn flags(source: &[u8], kind: Kind) -> Vec<String> {
-    let mut flags: Vec<String> =
-        ["-O1", "-g0", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread"]
-            .map(String::from)
-            .to_vec();
+    let mut flags = ["-O1", "-g0", "-Wall", "-Wextra", "-Werror"].map(String::from).to_vec();
+    if !kind.is_for_windows() {
+        flags.extend(["-D_GNU_SOURCE".into(), "-pthread".into()]);
+    }
     if kind == Kind::Library {
         flags.extend(["-shared".into(), "-fPIC".into()]);
     }

@@ -24,7 +24,7 @@ mod tests;
 
 use crate::attempt::Attempt;
 use crate::cause::Cause;
-use crate::code::{Code, System};
+use crate::code::{Code, System, WSAEACCES};
 use crate::facts::{Fact, Facts, Why};
 use crate::record::{Certainty, Diagnosis, Missing};
 
@@ -78,6 +78,13 @@ pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Di
 }
 
 pub use success::is_suspicious;
+
+/// Whether the excluded port ranges of Windows may explain why `attempt` was refused, as far as
+/// `facts` tell without them. They are costly to know.
+#[must_use]
+pub fn ranges_may_refuse(attempt: &Attempt, facts: &Facts) -> bool {
+    windows::may_be_by_range(&Case { attempt, code: Code::windows(WSAEACCES), facts })
+}
 
 /// Whether the success of `attempt` on `system` is dangerous or surprising. If so, why is written
 /// to `diagnosis`, which is [`Diagnosis::NONE`] before. `facts.sockets` are those that overlap with

@@ -23,6 +23,7 @@ use super::{Case, Detector, reason, tell};
 
 pub(super) const DETECTORS: &[Detector] = &[usage::detect, refused::detect, port::detect];
 
+pub(super) use refused::may_be_by_range;
 pub(super) use success::warn;
 
 /// The kernel's own process, "System", to which the sockets of http.sys and of drivers belong.

@@ -12,8 +12,14 @@ pub extern "C" fn main() -> std::ffi::c_int {
     bindshim_injector::linux::main().into()
 }
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(windows)]
+fn main() {
+    // All 32 bits of it: an `ExitCode` has eight.
+    std::process::exit(bindshim_injector::windows::main().cast_signed());
+}
+
+#[cfg(not(any(target_os = "linux", windows)))]
 fn main() -> std::process::ExitCode {
-    eprintln!("bindshim-run: programs cannot be started on this system yet");
+    eprintln!("bindshim-run: programs cannot be started on this system");
     std::process::ExitCode::from(126)
 }

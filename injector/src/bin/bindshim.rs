@@ -8,6 +8,10 @@ use clap::ArgMatches;
 
 fn main() -> ExitCode {
     let matches = command::bindshim().get_matches();
+    #[cfg(windows)]
+    if let Some(code) = reservation(&matches) {
+        return code;
+    }
     let mut output = Vec::new();
     let result = run(&matches, &mut output).and_then(|()| io::stdout().write_all(&output));
     match result {
@@ -37,4 +41,25 @@ fn run(matches: &ArgMatches, output: &mut Vec<u8>) -> io::Result<()> {
         ),
         _ => Ok(()),
     }
+}
+
+/// Reserves ports or gives them back, if that is asked for.
+#[cfg(windows)]
+fn reservation(matches: &ArgMatches) -> Option<ExitCode> {
+    use bindshim_injector::windows::reserve::{Ports, Wish, system};
+    let (wish, matches) = match matches.subcommand()? {
+        ("reserve", matches) => (Wish::Reserve, matches),
+        ("unreserve", matches) => (Wish::Unreserve, matches),
+        _ => return None,
+    };
+    Some(match system::apply(wish, *matches.get_one::<Ports>("ports")?) {
+        Ok(done) => {
+            println!("{done}");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("bindshim: {why}");
+            ExitCode::FAILURE
+        }
+    })
 }

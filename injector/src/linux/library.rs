@@ -2,33 +2,23 @@
 
 use std::env;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use memchr::memmem;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::process::{Resource, getrlimit};
 
 use super::elf::{self, Elf};
 use super::environment::can_be_preloaded;
+use crate::library::{self, EMBEDDED, VERSION, hash};
 
 const NAME: &str = "libbindshim.so";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-/// The library that the release carries in the launcher, and the hash of its bytes.
-#[cfg(embedded)]
-const EMBEDDED: Option<(&[u8], &str)> =
-    Some((include_bytes!(env!("BINDSHIM_EMBEDDED")), env!("BINDSHIM_EMBEDDED_HASH")));
-#[cfg(not(embedded))]
-const EMBEDDED: Option<(&[u8], &str)> = None;
-
 /// A library that can be preloaded.
 pub(super) struct Library {
     /// Where it is: an absolute path without a separator of LD_PRELOAD.
     pub(super) path: PathBuf,
-    version: Option<String>,
+    other_version: Option<String>,
     needed: Vec<String>,
 }
 
@@ -53,9 +43,7 @@ impl Library {
         if can_be_preloaded(path.as_os_str()) {
             return Ok(Self::new(path, &bytes));
         }
-        let mut hasher = DefaultHasher::new();
-        bytes.hash(&mut hasher);
-        let name = format!("libbindshim-{VERSION}-{:016x}.so", hasher.finish());
+        let name = format!("libbindshim-{VERSION}-{}.so", hash(&bytes));
         Ok(Self::new(place(&bytes, &name)?, &bytes))
     }
 
@@ -64,16 +52,13 @@ impl Library {
             Some(Elf::Native { needed, .. }) => needed,
             _ => Vec::new(),
         };
-        Self { path, version: version(bytes), needed }
+        let other_version = library::other_version(&path, bytes);
+        Self { path, other_version, needed }
     }
 
-    /// Its version, where that is another than the launcher's.
+    /// A warning where it is of another version than the launcher.
     pub(super) fn other_version(&self) -> Option<&str> {
-        match &self.version {
-            Some(version) if version == VERSION => None,
-            Some(version) => Some(version),
-            None => Some("unknown"),
-        }
+        self.other_version.as_deref()
     }
 
     /// Whether a program of musl starts with it: musl's loader knows neither of these, and ends
@@ -81,14 +66,6 @@ impl Library {
     pub(super) fn serves_musl(&self) -> bool {
         !self.needed.iter().any(|name| name.starts_with("ld-linux") || name.contains("gcc_s"))
     }
-}
-
-/// The version in the mark that every library carries.
-fn version(bytes: &[u8]) -> Option<String> {
-    const MARK: &[u8] = b"bindshim-library-version:";
-    let start = memmem::find(bytes, MARK)? + MARK.len();
-    let text = bytes[start..].split(|byte| *byte == 0).next()?;
-    String::from_utf8(text.to_vec()).ok().filter(|text| text.len() <= 32)
 }
 
 /// Puts the library into the first directory that takes it.
@@ -205,17 +182,6 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-
-    #[test]
-    fn the_mark_tells_the_version() {
-        for (bytes, found) in [
-            (&b"..bindshim-library-version:1.2.3\0.."[..], Some("1.2.3")),
-            (b"bindshim-library-version:", Some("")),
-            (b"nothing", None),
-        ] {
-            assert_eq!(version(bytes).as_deref(), found);
-        }
-    }
 
     #[test]
     fn a_file_is_made_kept_and_mended() {

@@ -71,18 +71,13 @@ fn prepare(
         environment.set(name, value.clone());
     }
     environment.set(RUN_VARIABLE, run_id().into_bytes());
-    environment.set(bindshim_core::options::LAUNCHER_VARIABLE, env!("CARGO_PKG_VERSION").into());
+    environment.set(bindshim_core::options::LAUNCHER_VARIABLE, crate::library::VERSION.into());
     let library = match Library::find() {
         Ok(library) => library,
         Err(why) => return uncovered(request, &why),
     };
-    if let Some(other) = library.other_version() {
-        say::line(&format!(
-            "warning: '{}' is of version {other}, and this launcher of version {}; \
-             install both from one release",
-            library.path.display(),
-            env!("CARGO_PKG_VERSION")
-        ));
+    if let Some(warning) = library.other_version() {
+        say::line(warning);
     }
     match program.coverage(&library) {
         Coverage::Full => {}
@@ -93,14 +88,10 @@ fn prepare(
     Ok(())
 }
 
-/// The program runs without us, unless a policy was asked for that it then would not get.
+/// The program runs without us, if it may.
 fn uncovered(request: &Request, why: &str) -> Result<(), Refusal> {
-    if request.policies.is_empty() {
-        say::line(&format!("warning: {why}; it runs, but nothing is seen of its binds"));
-        return Ok(());
-    }
-    let policies = request.policies.join(" and ");
-    Err(Refusal::cannot_run(format!("{why}; {policies} cannot be applied, and it was not started")))
+    say::line(&request.uncovered(why)?);
+    Ok(())
 }
 
 /// A new id: 16 hexadecimal digits.

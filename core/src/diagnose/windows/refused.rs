@@ -40,6 +40,14 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         && REASONS.iter().any(|reason| reason(case, diagnosis))
 }
 
+/// Whether an excluded range may be what refuses, so that it is worth asking for: nobody has the
+/// port whom the table lets refuse, or all who have it share it, which is the case of KB 3039044.
+pub(in super::super) fn may_be_by_range(case: &Case<'_>) -> bool {
+    let all_reuse = || holders(case).all(|s| s.sharing == Some(Sharing::Reuse));
+    let refuses = |s: &PortSocket| is_http_sys(case, s) || reason(case, s).is_some();
+    (own_sharing(case) == Some(Sharing::Reuse) && all_reuse()) || !holders(case).any(refuses)
+}
+
 fn holders<'f>(case: &Case<'f>) -> impl Iterator<Item = &'f PortSocket> {
     case.facts.sockets.iter().filter(|s| is_bound(s))
 }

@@ -11,6 +11,7 @@ use std::vec::Vec;
 use super::*;
 use crate::attempt::{Attempt, Family, Function, Outcome, Protocol, Socket, SocketType};
 use crate::code::*;
+use crate::diagnose::ranges_may_refuse;
 use crate::diagnose::tests::told;
 use crate::engine::Engine;
 use crate::facts::windows::{Exclusions, PortRange, Version, Windows};
@@ -275,4 +276,28 @@ fn no_row_but_time_wait_lacks_an_owner() {
     let row = Row::new(tcp("0.0.0.0:8080"), WSAEADDRINUSE, facts, "", "");
     let told: String = record(&row)["diagnosis"]["unknown"].to_string();
     assert_eq!(told, "[]");
+}
+
+#[test]
+fn excluded_ranges_are_asked_for_wherever_they_matter() {
+    const RANGE: PortRange = PortRange { first: 1, last: 65535 };
+    let rows = all().into_iter().filter(|row| row.code == WSAEACCES);
+    let mut spared = 0;
+    for mut row in rows {
+        row.facts.windows.version = Fact::Known(Version { major: 6, minor: 3, build: 9600 });
+        row.facts.windows.excluded = Fact::Unknown(Why::NotAsked);
+        let matters = ranges_may_refuse(&row.attempt, &row.facts);
+        let is_by_range = matches!(row.cause, "excluded_port_range" | "kb3039044");
+        assert!(matters || !is_by_range, "{}", row.summary);
+        if matters {
+            continue;
+        }
+        spared += 1;
+        let without = record(&row);
+        for (owned, administered) in [(None, None), (Some(RANGE), None), (None, Some(RANGE))] {
+            row.facts.windows.excluded = Fact::Known(Exclusions { owned, administered });
+            assert_eq!(record(&row), without, "{}", row.summary);
+        }
+    }
+    assert!(spared > 3, "{spared}");
 }
