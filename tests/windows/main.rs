@@ -1,6 +1,7 @@
 //! Windows programs under bindshim-run.exe and bindshim.dll, by Wine. One file per promise.
 #![cfg(target_os = "linux")]
 
+mod causes;
 mod children;
 mod launcher;
 mod refusals;

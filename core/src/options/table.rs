@@ -171,7 +171,8 @@ pub static SETTINGS: [Setting; 10] = [
         variable: "BINDSHIM_BUDGET",
         summary: "The most time that one diagnosis may take",
         details: "A call that failed returns to the program this much later at most. With 0 \
-                  nothing is looked up.",
+                  nothing is looked up. On Windows netsh, where a diagnosis needs it, has 2s of \
+                  its own.",
         default: "50ms",
         default_preloaded: "50ms",
         policy: false,

@@ -1,5 +1,8 @@
 //! What can be found out about a call on Windows, in bounded time and inside anybody's process.
 
+use core::ffi::c_void;
+use core::mem::transmute;
+
 use bindshim_core::address::Address;
 use bindshim_core::attempt::{Attempt, Function};
 use bindshim_core::code::{
@@ -8,12 +11,17 @@ use bindshim_core::code::{
 use bindshim_core::conflict::Reach;
 use bindshim_core::diagnose::ranges_may_refuse;
 use bindshim_core::facts::windows::Exclusions;
-use bindshim_core::facts::{Descriptor, Fact, Facts, MAX_SOCKETS, PortSocket, SocketState, Why};
+use bindshim_core::facts::{Descriptor, Fact, Facts, PortSocket, Why};
+use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::SOCKET;
+use windows_sys::Win32::System::Threading::{GetCurrentProcess, ProcessStrictHandleCheckPolicy};
+use windows_sys::core::BOOL;
 
+use super::found::Found;
+use super::optional::Optional;
 use super::ranges::{self, Which};
 use super::seen::{Known, Seen};
-use super::tables::{self, Row};
+use super::tables;
 use super::{addresses, clock, process, socket, users, version};
 
 /// What to find out.
@@ -159,7 +167,7 @@ fn refused(query: &Query<'_>, facts: &mut Facts) {
 #[inline(never)]
 fn port(query: &Query<'_>, facts: &mut Facts) {
     let Some(target) = query.target() else { return };
-    let mut found = Found { rows: arrayvec::ArrayVec::new(), total: 0 };
+    let mut found = Found::default();
     let mut without_v6only = 0;
     facts.sockets_unknown = tables::each(target.is_udp, target.port, |row| {
         if overlaps(&target, &row.local, true) {
@@ -180,7 +188,8 @@ fn port(query: &Query<'_>, facts: &mut Facts) {
         found.add_own(query.pid, &known);
     }
     if query.code.is_none() {
-        found.forget_one(query, &target);
+        let local = query.attempt.actual.as_ref().or(query.attempt.address.as_ref());
+        found.forget_one(query.pid, local, target.is_udp);
     }
     facts.sockets_total = found.total;
     for (row, known) in &found.rows {
@@ -226,84 +235,30 @@ fn own_sockets<'q>(query: &'q Query<'_>, target: &'q Target) -> impl Iterator<It
 /// that of another one.
 #[must_use]
 pub fn is_still_there(known: &Known) -> bool {
+    if raises_on_bad_handles() {
+        return false;
+    }
     let now = socket::local_address(known.handle as SOCKET);
     now.is_some() && now == known.bound
 }
 
-/// The rows that are told, the most telling first.
-struct Found {
-    rows: arrayvec::ArrayVec<(Row, Option<Known>), MAX_SOCKETS>,
-    total: u32,
-}
-
-impl Found {
-    fn add(&mut self, row: Row) {
-        self.total += 1;
-        let at = self.rows.iter().position(|(other, _)| rank(other.state) > rank(row.state));
-        let at = at.unwrap_or(self.rows.len());
-        if self.rows.is_full() {
-            if at == self.rows.len() {
-                return;
-            }
-            self.rows.pop();
-        }
-        self.rows.insert(at, (row, None));
-    }
-
-    /// Adds a socket of this process, or says of its row that it is one.
-    fn add_own(&mut self, pid: u32, known: &Known) {
-        let Some(local) = &known.bound else { return };
-        let state = match (known.is_udp, known.listens) {
-            (true, _) => SocketState::Udp,
-            (_, true) => SocketState::Listen,
-            _ => SocketState::Bound,
-        };
-        let row = self.rows.iter_mut().find(|(row, taken)| {
-            taken.is_none()
-                && row.state == state
-                && row.local == *local
-                && (row.pid == pid || row.pid == 0)
-        });
-        match row {
-            Some((row, place)) => {
-                row.pid = pid;
-                *place = Some(known.clone());
-            }
-            None => {
-                self.add(Row { state, local: local.clone(), remote: None, pid });
-                let new = self.rows.iter_mut().find(|(row, taken)| {
-                    taken.is_none() && row.state == state && row.local == *local && row.pid == pid
-                });
-                if let Some((_, place)) = new {
-                    *place = Some(known.clone());
-                }
-            }
-        }
-    }
-
-    /// Leaves out the row of the socket that was just bound itself: a table shows it, too.
-    fn forget_one(&mut self, query: &Query<'_>, target: &Target) {
-        let local = query.attempt.actual.as_ref().or(query.attempt.address.as_ref());
-        let own = self.rows.iter().position(|(row, taken)| {
-            taken.is_none()
-                && (row.pid == query.pid || row.pid == 0)
-                && Some(&row.local) == local
-                && matches!(row.state, SocketState::Udp | SocketState::Bound)
-                && (row.state == SocketState::Udp) == target.is_udp
-        });
-        if let Some(own) = own {
-            self.rows.remove(own);
-            self.total -= 1;
-        }
-    }
-}
-
-/// How little a state tells of who holds a port.
-fn rank(state: SocketState) -> u8 {
-    match state {
-        SocketState::Listen => 0,
-        SocketState::Bound | SocketState::Udp => 1,
-        SocketState::TimeWait => 3,
-        _ => 2,
-    }
+/// Whether Windows ends this process for the use of a handle that is closed, as some programs ask
+/// it to (PROCESS_MITIGATION_STRICT_HANDLE_CHECK_POLICY, since Windows 8): then no old handle is
+/// tried.
+fn raises_on_bad_handles() -> bool {
+    static GET: Optional = Optional::new(c"kernel32.dll", c"GetProcessMitigationPolicy");
+    type Get = unsafe extern "system" fn(HANDLE, i32, *mut c_void, usize) -> BOOL;
+    let Some(get) = GET.address() else { return false };
+    let mut policy = 0u32;
+    // SAFETY: the function is of this type, and the policy as long as is said.
+    let known = unsafe {
+        let get = transmute::<usize, Get>(get);
+        get(
+            GetCurrentProcess(),
+            ProcessStrictHandleCheckPolicy,
+            (&raw mut policy).cast(),
+            size_of_val(&policy),
+        )
+    } != 0;
+    known && policy & 1 != 0
 }

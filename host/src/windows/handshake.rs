@@ -36,7 +36,7 @@ impl Handshake {
         // SAFETY: the name ends in a NUL; without attributes the handle is not inherited, and
         // another user cannot set the event.
         let event = unsafe { CreateEventW(ptr::null(), TRUE, FALSE, name.as_ptr()) };
-        (!event.is_null()).then_some(Self { event })
+        (!event.is_null()).then(|| Self { event })
     }
 
     /// Waits for the library in `process`, for at most `time`.

@@ -5,6 +5,7 @@ mod addresses;
 pub mod clock;
 pub mod error;
 pub mod facts;
+mod found;
 pub mod guest;
 mod handle;
 pub mod handshake;

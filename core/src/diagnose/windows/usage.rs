@@ -20,7 +20,8 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     let told = match (case.code.number, case.attempt.call) {
         (WSAENOTSOCK, _) => not_a_socket(case, diagnosis),
         (WSAEFAULT, _) => bad_pointer(case, diagnosis),
-        (WSAEAFNOSUPPORT, Function::Bind) => wrong_family(case, diagnosis),
+        // Wine says WSAEOPNOTSUPP to an IPv6 address on an IPv4 socket.
+        (WSAEAFNOSUPPORT | WSAEOPNOTSUPP, Function::Bind) => wrong_family(case, diagnosis),
         (WSAEINVAL, Function::Bind) => {
             already_bound(case, diagnosis) || not_even_a_socket(case, diagnosis)
         }

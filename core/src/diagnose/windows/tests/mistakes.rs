@@ -70,6 +70,13 @@ fn bad_calls() -> Vec<Row> {
             "wrong_address_family",
             "the socket is of family inet, and the address of family 0",
         ),
+        row(
+            Attempt { address: Some(at("[::]:8080")), ..bind() },
+            WSAEOPNOTSUPP,
+            Facts::NONE,
+            "wrong_address_family",
+            "the socket is of family inet, and the address of family inet6",
+        ),
         Row::unknown(
             bind(),
             WSAEINVAL,

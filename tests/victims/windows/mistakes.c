@@ -1,0 +1,42 @@
+/* Every wrong use of the three calls that Winsock, or Wine's, answers with an error of its own. It
+ * prints each with that error. */
+// link: -lws2_32
+#include <stdio.h>
+#include <winsock2.h>
+#include <ws2tcpip.h>
+
+static void told(const char *what, int result) {
+    int error = WSAGetLastError();
+    printf("%s: %d, last error %d\n", what, result, error);
+}
+
+int main(void) {
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    struct sockaddr_in away = {.sin_family = AF_INET};
+    struct sockaddr_in6 any6 = {.sin6_family = AF_INET6};
+    struct sockaddr_in none = {.sin_family = AF_UNSPEC};
+    struct sockaddr *name = (struct sockaddr *)&any;
+    BOOL on = TRUE;
+    WSADATA data;
+    away.sin_addr.s_addr = inet_addr("192.0.2.77");
+    told("not started", bind(4, name, sizeof any));
+    if (WSAStartup(MAKEWORD(2, 2), &data)) return 2;
+    SOCKET tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0);
+    told("no socket", bind(INVALID_SOCKET, name, sizeof any));
+    told("no address", bind(tcp, NULL, sizeof any));
+    told("too short", bind(tcp, name, 7));
+    told("another family", bind(tcp, (struct sockaddr *)&any6, sizeof any6));
+    told("no family", bind(tcp, (struct sockaddr *)&none, sizeof none));
+    told("not here", bind(tcp, (struct sockaddr *)&away, sizeof away));
+    told("listen unbound", listen(tcp, 5));
+    told("bind", bind(tcp, name, sizeof any));
+    told("bind again", bind(tcp, name, sizeof any));
+    told("exclusive too late",
+         setsockopt(tcp, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (char *)&on, sizeof on));
+    told("bind udp", bind(udp, name, sizeof any));
+    told("listen udp", listen(udp, 5));
+    SOCKET both = socket(AF_INET, SOCK_STREAM, 0);
+    told("reuse", setsockopt(both, SOL_SOCKET, SO_REUSEADDR, (char *)&on, sizeof on));
+    told("and exclusive", setsockopt(both, SOL_SOCKET, SO_EXCLUSIVEADDRUSE, (char *)&on, sizeof on));
+    return 0;
+}
