@@ -24,6 +24,12 @@ static int is_covered(void) {
     return 0;
 }
 
+/* CreateProcess failed, and the test shows why. */
+static int failed(void) {
+    printf("not created: %lu\n", GetLastError());
+    return 3;
+}
+
 static int wait_for(PROCESS_INFORMATION *child) {
     DWORD code = 99;
     WaitForSingleObject(child->hProcess, INFINITE);
@@ -56,7 +62,7 @@ int main(int count, char **words) {
         char *environment = strcmp(way, "cleared") ? NULL : empty;
         SetLastError(12345);
         if (!CreateProcessA(NULL, line, NULL, NULL, TRUE, flags, environment, NULL, &startup, &child))
-            return 3;
+            return failed();
         if (flags) {
             Sleep(200);
             if (WaitForSingleObject(child.hProcess, 0) != WAIT_TIMEOUT) return 4;
@@ -67,7 +73,7 @@ int main(int count, char **words) {
     if (!strcmp(way, "w")) {
         MultiByteToWideChar(CP_ACP, 0, line, -1, wide, MAX_PATH + 64);
         if (!CreateProcessW(NULL, wide, NULL, NULL, TRUE, 0, NULL, NULL, &startup_wide, &child))
-            return 3;
+            return failed();
         return wait_for(&child);
     }
     if (!strcmp(way, "spawn")) return (int)_spawnl(_P_WAIT, self, self, way, less, NULL);
