@@ -156,8 +156,9 @@ impl Driver {
     ) -> ControlFlow<(), Command> {
         match command {
             Command::Call => self.held.release(),
-            // Where there is nothing to tell, nothing is done.
+            // Of a success there may be nothing to tell, and then nothing is done.
             Command::Emit | Command::Return(_) => {}
+            Command::Ask if self.failure.is_none() => {}
             _ => self.held.hold(),
         }
         let answer = match command {

@@ -81,6 +81,7 @@ impl Driver {
         if !self.guest.is_told(self.attempt.call, false) {
             return Answer::NoFacts;
         }
+        self.held.hold();
         let began_ns = clock::monotonic_ns();
         self.describe_success();
         let bound = if self.sets_reuseaddr_late() {
