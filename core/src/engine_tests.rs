@@ -120,16 +120,8 @@ fn time_wait(expires_ms: u64) -> PortSocket {
     PortSocket {
         state: SocketState::TimeWait,
         local: Address::V4 { ip: Ipv4Addr::LOCALHOST, port: 8080 },
-        remote: None,
-        cookie: None,
-        inode: None,
-        uid: None,
-        user: None,
         expires_ms: Some(expires_ms),
-        device: 0,
-        peer_listens: Fact::Unknown(Why::NotAsked),
-        owner: Fact::Unknown(Why::NotAsked),
-        sharing: None,
+        ..PortSocket::UNKNOWN
     }
 }
 

@@ -214,6 +214,42 @@ pub struct PortSocket {
     pub sharing: Option<Sharing>,
 }
 
+impl Process {
+    /// A process of which nothing is known.
+    pub const UNKNOWN: Self = Self {
+        pid: 0,
+        program: None,
+        script: None,
+        uid: None,
+        user: None,
+        is_own: false,
+        same_program: false,
+        interpreted: false,
+        exiting: false,
+        inherited: false,
+        service: None,
+        same_user: None,
+    };
+}
+
+impl PortSocket {
+    /// A socket of which nothing is known.
+    pub const UNKNOWN: Self = Self {
+        state: SocketState::Close,
+        local: Address::V4 { ip: core::net::Ipv4Addr::UNSPECIFIED, port: 0 },
+        remote: None,
+        cookie: None,
+        inode: None,
+        uid: None,
+        user: None,
+        expires_ms: None,
+        device: 0,
+        peer_listens: Fact::Unknown(Why::NotAsked),
+        owner: Fact::Unknown(Why::NotAsked),
+        sharing: None,
+    };
+}
+
 /// What an open descriptor is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Descriptor {

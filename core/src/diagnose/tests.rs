@@ -92,16 +92,11 @@ fn held(state: SocketState, owner: Process) -> PortSocket {
     PortSocket {
         state,
         local: v4("0.0.0.0:8080"),
-        remote: None,
         cookie: Some(3071),
         inode: Some(26698),
         uid: Some(1000),
-        user: None,
-        expires_ms: None,
-        device: 0,
-        peer_listens: Fact::Unknown(Why::NotAsked),
         owner: Fact::Known(owner),
-        sharing: None,
+        ..PortSocket::UNKNOWN
     }
 }
 

@@ -290,20 +290,7 @@ pub(super) fn add_socket(row: &Row, protocol: u8, facts: &mut Facts) {
     socket.device = row.device();
 }
 
-static BLANK: PortSocket = PortSocket {
-    state: SocketState::Close,
-    local: Address::V4 { ip: core::net::Ipv4Addr::UNSPECIFIED, port: 0 },
-    remote: None,
-    cookie: None,
-    inode: None,
-    uid: None,
-    user: None,
-    expires_ms: None,
-    device: 0,
-    peer_listens: Fact::Unknown(Why::NotAsked),
-    owner: Fact::Known(procfs::NOBODY),
-    sharing: None,
-};
+static BLANK: PortSocket = PortSocket { owner: Fact::Known(procfs::NOBODY), ..PortSocket::UNKNOWN };
 
 /// Fills in the owner of the socket that was added last.
 #[inline(never)]

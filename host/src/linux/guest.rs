@@ -4,7 +4,7 @@
 //! fork, and holds what belongs to one process alone. There is no lock: whoever comes first makes
 //! a thing, and whoever comes at the same time throws its own away.
 
-use core::fmt::{self, Write};
+use core::fmt;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -13,11 +13,11 @@ use bindshim_core::engine::Engine;
 use bindshim_core::explain::{self, Style};
 use bindshim_core::options::{Explain, LogTarget, Settings};
 use bindshim_core::policy::Policy;
-use bindshim_core::record::{
-    AttemptLine, Cut, Diagnosis, Envelope, Event, Identity, MAX_LINE, NoticeLine,
-};
+use bindshim_core::record::{Diagnosis, Envelope, Event, Identity, MAX_LINE, NoticeLine};
 use rustix::process::{Pid, geteuid, getpid};
 use rustix::thread::gettid;
+
+use crate::blocks::{Block, Blocks, MAX_BLOCKS};
 
 use super::cleared::Cleared;
 use super::clock;
@@ -28,9 +28,6 @@ use super::memory::{self, Mapped, SelfContained, Zeroed};
 use super::pool::Pool;
 use super::signals::Held;
 use super::start;
-
-/// How many failures are explained in full; further ones are counted.
-const MAX_BLOCKS: usize = 5;
 
 /// Our side of a program.
 pub struct Guest {
@@ -48,12 +45,11 @@ struct OwnProcess {
     seq: AtomicU64,
     dropped: AtomicU64,
     identity: AtomicPtr<Identity>,
-    explained: [AtomicU64; MAX_BLOCKS],
-    unexplained: AtomicU64,
+    blocks: Blocks,
     pool: Pool,
 }
 
-// SAFETY: zero is no pid, no line, no name (a null pointer), and an empty pool.
+// SAFETY: zero is no pid, no line, no name (a null pointer), nothing explained, and an empty pool.
 unsafe impl Zeroed for OwnProcess {}
 
 // SAFETY: numbers and texts of fixed size.
@@ -166,7 +162,7 @@ impl Guest {
         if self.settings.log != LogTarget::None {
             self.write_line(caller, |envelope| {
                 let mut line = Line::new(buffer.bytes());
-                put_attempt(&mut line, envelope, engine, attempt, diagnosis)
+                line.put_attempt(envelope, engine, attempt, diagnosis)
                     && self.write(held, &line, envelope)
             });
         }
@@ -277,7 +273,9 @@ impl Guest {
             });
             return;
         }
-        match self.place_of_block(caller, event) {
+        // A child that shares its parent's memory marks no place in it.
+        let block = if caller.shares_memory { Block::New } else { self.own.blocks.place(event) };
+        match block {
             Block::Known => {}
             Block::New => self.say(held, caller, bytes, |out, style, envelope| {
                 explain::explain(out, style, envelope, event)
@@ -293,21 +291,6 @@ impl Guest {
         }
     }
 
-    fn place_of_block(&self, caller: Caller, event: &Event<'_>) -> Block {
-        if caller.shares_memory {
-            return Block::New;
-        }
-        let key = explanation_key(event);
-        for place in &self.own.explained {
-            match place.compare_exchange(0, key, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return Block::New,
-                Err(there) if there == key => return Block::Known,
-                Err(_) => {}
-            }
-        }
-        Block::TooMany(self.own.unexplained.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
     fn say(
         &self,
         held: &Held,
@@ -321,59 +304,6 @@ impl Guest {
         let _ = self.with_envelope(caller, 0, 0, |envelope| write(&mut text, style, envelope));
         self.standard_error.write(held, text.as_bytes());
     }
-}
-
-/// What becomes of an explanation.
-enum Block {
-    /// The same was explained before.
-    Known,
-    /// It is new.
-    New,
-    /// It is new, but there were too many; this is the number of those that had no room.
-    TooMany(u64),
-}
-
-/// The same cause, port and holder give the same number, which is not 0.
-fn explanation_key(event: &Event<'_>) -> u64 {
-    let mut key = Fnv(0xcbf2_9ce4_8422_2325);
-    let holder = event.diagnosis.and_then(|d| d.holders.first()).and_then(|h| h.pid);
-    let cause = event.diagnosis.map_or("", |d| d.cause.name());
-    let code = event.outcome.err().map_or(0, |code| code.number);
-    // A `Fnv` takes whatever is written.
-    let _ = match &event.attempt.address {
-        Some(address) => write!(key, "{cause} {code} {holder:?} {address}"),
-        None => write!(key, "{cause} {code} {holder:?}"),
-    };
-    key.0 | 1
-}
-
-/// The hash of Fowler, Noll and Vo (FNV-1a, 64 bits).
-struct Fnv(u64);
-
-impl Write for Fnv {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        Ok(())
-    }
-}
-
-/// Puts the record of an attempt in `line`, cut as far as it must be; says whether it fits.
-fn put_attempt(
-    line: &mut Line<'_>,
-    envelope: &Envelope<'_>,
-    engine: &Engine,
-    attempt: &Attempt,
-    mut diagnosis: Option<&mut Diagnosis>,
-) -> bool {
-    Cut::STEPS.into_iter().any(|cut| {
-        if let Some(diagnosis) = diagnosis.as_deref_mut() {
-            cut.apply(diagnosis);
-        }
-        let event = engine.event(attempt, diagnosis.as_deref());
-        line.put(&AttemptLine::new(envelope, &event, cut))
-    })
 }
 
 fn new_identity(pid: u32) -> Option<Mapped<Identity>> {

@@ -256,18 +256,10 @@ pub(super) struct Subject {
 
 /// A process of which nothing is known, to be filled in place.
 pub(super) const NOBODY: Process = Process {
-    pid: 0,
     program: Some(Text::EMPTY),
     script: Some(Text::EMPTY),
-    uid: None,
     user: Some(Text::EMPTY),
-    is_own: false,
-    same_program: false,
-    interpreted: false,
-    exiting: false,
-    inherited: false,
-    service: None,
-    same_user: None,
+    ..Process::UNKNOWN
 };
 
 /// Fills in all that `/proc` tells of a process. `process` is [`NOBODY`] before: its texts are

@@ -203,12 +203,9 @@ fn port(query: &Query<'_>, facts: &mut Facts) {
             local: row.local.clone(),
             remote: row.remote.clone(),
             cookie: known.as_ref().map(Known::cookie),
-            inode: None,
-            uid: None,
-            user: None,
-            expires_ms: None,
             owner,
             sharing: known.as_ref().and_then(|known| known.sharing),
+            ..PortSocket::UNKNOWN
         };
         // There are no more rows than sockets have room.
         let _ = facts.sockets.try_push(socket);

@@ -17,33 +17,19 @@ use super::{services, wide};
 /// The kernel's own process.
 const SYSTEM: u32 = 4;
 
-/// A process of which nothing is known.
-pub(super) const NOBODY: Process = Process {
-    pid: 0,
-    program: None,
-    script: None,
-    uid: None,
-    user: None,
-    is_own: false,
-    same_program: false,
-    interpreted: false,
-    exiting: false,
-    inherited: false,
-    service: None,
-    same_user: None,
-};
-
 /// Who has the socket that the tables say is of `pid`, asked by the process `own`.
 pub(super) fn owner(pid: u32, own: u32) -> Fact<Process> {
     match pid {
         0 => Fact::Unknown(Why::NotVisible),
-        SYSTEM => Fact::Known(Process { pid, program: Some(Text::from("System")), ..NOBODY }),
+        SYSTEM => {
+            Fact::Known(Process { pid, program: Some(Text::from("System")), ..Process::UNKNOWN })
+        }
         _ => Fact::Known(describe(pid, own)),
     }
 }
 
 fn describe(pid: u32, own: u32) -> Process {
-    let mut process = Process { pid, is_own: pid == own, ..NOBODY };
+    let mut process = Process { pid, is_own: pid == own, ..Process::UNKNOWN };
     // SAFETY: it opens a process to be looked at; nobody else has the handle.
     let opened = unsafe { Handle::own(OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, pid)) };
     let Some(opened) = opened else {

@@ -73,16 +73,11 @@ fn holder(owner: Fact<Process>, uid: Option<u32>) -> PortSocket {
     PortSocket {
         state: SocketState::Unix,
         local: Address::Path(Text::from("/run/app/a.sock")),
-        remote: None,
         cookie: Some(3071),
         inode: Some(26698),
         uid,
-        user: None,
-        expires_ms: None,
-        device: 0,
-        peer_listens: Fact::Unknown(Why::NotAsked),
         owner,
-        sharing: None,
+        ..PortSocket::UNKNOWN
     }
 }
 
@@ -90,16 +85,9 @@ fn app() -> Process {
     Process {
         pid: 812,
         program: Some(Text::from("/usr/bin/app")),
-        script: None,
         uid: Some(33),
         user: Some(Text::from("www-data")),
-        is_own: false,
-        same_program: false,
-        interpreted: false,
-        exiting: false,
-        inherited: false,
-        service: None,
-        same_user: None,
+        ..Process::UNKNOWN
     }
 }
 

@@ -137,20 +137,7 @@ fn system() -> Process {
 }
 
 fn held(state: SocketState, local: &str, owner: Process) -> PortSocket {
-    PortSocket {
-        state,
-        local: at(local),
-        remote: None,
-        cookie: None,
-        inode: None,
-        uid: None,
-        user: None,
-        expires_ms: None,
-        device: 0,
-        peer_listens: Fact::Unknown(Why::NotAsked),
-        owner: Fact::Known(owner),
-        sharing: None,
-    }
+    PortSocket { state, local: at(local), owner: Fact::Known(owner), ..PortSocket::UNKNOWN }
 }
 
 /// A row whose process is not told, as under Wine.
