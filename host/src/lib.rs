@@ -8,5 +8,6 @@ pub mod json;
 pub mod line;
 #[cfg(target_os = "linux")]
 pub mod linux;
+pub mod memory;
 #[cfg(windows)]
 pub mod windows;

@@ -15,10 +15,10 @@ use bindshim_core::record::Diagnosis;
 use bindshim_host::linux::clock;
 use bindshim_host::linux::facts::{self, Query, Scratch};
 use bindshim_host::linux::guest::{Caller, Guest};
-use bindshim_host::linux::memory::{Mapped, SelfContained};
 use bindshim_host::linux::signals::Held;
 use bindshim_host::linux::socket::{self, Given, Known};
 use bindshim_host::linux::wait;
+use bindshim_host::memory::{Mapped, SelfContained};
 use libc::c_int;
 
 use crate::errno;

@@ -11,9 +11,9 @@ use bindshim_core::engine::{Answer, Command, Engine};
 use bindshim_core::facts::{Fact, Facts, Why};
 use bindshim_core::policy::Policy;
 use bindshim_core::record::Diagnosis;
+use bindshim_host::memory::{Mapped, SelfContained};
 use bindshim_host::windows::facts::{self, Query};
 use bindshim_host::windows::guest::Guest;
-use bindshim_host::windows::memory::Mapped;
 use bindshim_host::windows::socket::{self, Given};
 use bindshim_host::windows::{clock, error, learn, ranges, wait};
 use windows_sys::Win32::Networking::WinSock::SOCKET;
@@ -67,6 +67,9 @@ struct Findings {
     facts: Facts,
     diagnosis: Diagnosis,
 }
+
+// SAFETY: numbers, texts and lists of fixed size, all in place.
+unsafe impl SelfContained for Findings {}
 
 static NO_FINDINGS: Findings = Findings { facts: Facts::NONE, diagnosis: Diagnosis::NONE };
 

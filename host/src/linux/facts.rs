@@ -26,7 +26,6 @@ use rustix::io::Errno;
 
 use super::files::{self, ShortPath};
 use super::limits::{Limits, why};
-use super::memory::Zeroed;
 use super::owner::{self, Origin};
 use super::paths;
 use super::ports::{self, Found, Target};
@@ -36,6 +35,7 @@ use super::socket;
 use super::trial;
 use super::unixdiag::Holders;
 use super::users;
+use crate::memory::Zeroed;
 
 /// What to find out.
 #[derive(Clone, Copy, Debug)]

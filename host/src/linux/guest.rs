@@ -24,10 +24,11 @@ use super::clock;
 use super::identity;
 use super::line::Line;
 use super::log::{Log, StandardError};
-use super::memory::{self, Mapped, SelfContained, Zeroed};
+use super::memory::map_wiped_on_fork;
 use super::pool::Pool;
 use super::signals::Held;
 use super::start;
+use crate::memory::{self, Mapped, Zeroed};
 
 /// Our side of a program.
 pub struct Guest {
@@ -52,9 +53,6 @@ struct OwnProcess {
 // SAFETY: zero is no pid, no line, no name (a null pointer), nothing explained, and an empty pool.
 unsafe impl Zeroed for OwnProcess {}
 
-// SAFETY: numbers and texts of fixed size.
-unsafe impl SelfContained for Identity {}
-
 /// Which thread of which process makes an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Caller {
@@ -72,7 +70,7 @@ impl Guest {
     /// no memory.
     #[must_use]
     pub fn move_in() -> Option<&'static Self> {
-        let own = memory::map_wiped_on_fork::<OwnProcess>()?;
+        let own = map_wiped_on_fork::<OwnProcess>()?;
         // Known from the start, so that a `vfork` child that calls first is not taken for us.
         own.pid.store(number(getpid()), Ordering::Relaxed);
         let guest = memory::keep(Self {

@@ -6,8 +6,8 @@ use rustix::process::getppid;
 use rustix::system::uname;
 
 use super::facts;
-use super::memory::{Mapped, Zeroed};
 use super::procfs;
+use crate::memory::{Mapped, Zeroed};
 
 /// A process of which nothing is known.
 pub static NOBODY: Identity =

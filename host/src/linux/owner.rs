@@ -503,7 +503,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_nobody_has_is_not_visible_or_not_permitted() {
-        let mut room = super::super::memory::Mapped::<Alone>::new().unwrap();
+        let mut room = crate::memory::Mapped::<Alone>::new().unwrap();
         let mut rows = [Row::default()];
         (rows[0].inode, rows[0].cookie) = (u32::MAX, u64::MAX);
         let origin = Origin { pid: std::process::id(), is_here: true, fd: 3 };
@@ -520,5 +520,5 @@ mod tests {
     struct Alone(Room);
 
     // SAFETY: all-zero bytes are a `Room`.
-    unsafe impl super::super::memory::Zeroed for Alone {}
+    unsafe impl crate::memory::Zeroed for Alone {}
 }

@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 
 use bindshim_core::record::MAX_LINE;
 
-use super::memory::{Mapped, Zeroed};
+use crate::memory::{Mapped, Zeroed};
 
 /// How many threads may tell a record at once before one maps a buffer of its own.
 const SLOTS: usize = 32;

@@ -18,11 +18,11 @@ use crate::blocks::{Block, Blocks, MAX_BLOCKS};
 use crate::line::Line;
 
 use super::log::Log;
-use super::memory::{self, Mapped};
 use super::pool::Pool;
 use super::seen::Seen;
 use super::standard_error::StandardError;
 use super::{clock, identity, start};
+use crate::memory::{self, Mapped};
 
 /// Our side of a program.
 pub struct Guest {

@@ -9,57 +9,6 @@ use windows_sys::Win32::System::Memory::{
 };
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
-/// Types of which all-zero bytes are a value.
-///
-/// # Safety
-/// Every byte of the type may be zero at once, and the type has no destructor that matters.
-pub unsafe trait Zeroed {}
-
-/// Pages of its own that hold one `T`, given back when dropped.
-pub struct Mapped<T>(NonNull<T>);
-
-impl<T: Zeroed> Mapped<T> {
-    /// A zeroed `T`; `None` where the system has no memory for it (VirtualAlloc).
-    #[must_use]
-    pub fn new() -> Option<Self> {
-        map(size_of::<T>()).map(|place| Self(place.cast()))
-    }
-}
-
-impl<T> Mapped<T> {
-    /// A copy of `value`, bit by bit and past the stack, which may be too small for it.
-    #[must_use]
-    pub fn copy_of(value: &'static T) -> Option<Self> {
-        let place = map(size_of::<T>())?.cast::<T>();
-        // SAFETY: the pages are new and large enough; `value` is a constant that is never dropped,
-        // so that the copy is the only owner of whatever it holds.
-        unsafe { ptr::copy_nonoverlapping(value, place.as_ptr(), 1) };
-        Some(Self(place))
-    }
-}
-
-impl<T> core::ops::Deref for Mapped<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: the pages hold a valid `T` for as long as `self` lives.
-        unsafe { self.0.as_ref() }
-    }
-}
-
-impl<T> core::ops::DerefMut for Mapped<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the pages hold a valid `T`, and `self` is borrowed mutably.
-        unsafe { self.0.as_mut() }
-    }
-}
-
-impl<T> Drop for Mapped<T> {
-    fn drop(&mut self) {
-        unmap(self.0.cast());
-    }
-}
-
 /// Zeroed bytes in pages of their own, as many as are asked for at run time. They begin at a page,
 /// so that any structure of the system is aligned there.
 pub struct Region {
@@ -90,30 +39,20 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        unmap(self.place);
+        unmap(self.place, self.length);
     }
 }
 
-/// Moves `value` into pages of its own, for as long as the process lives; `None` where there is no
-/// memory.
-#[must_use]
-pub fn keep<T>(value: T) -> Option<&'static T> {
-    let place = map(size_of::<T>())?.cast::<T>();
-    // SAFETY: the pages are new, large enough, aligned, and never given back.
-    unsafe {
-        place.as_ptr().write(value);
-        Some(place.as_ref())
-    }
-}
-
-fn map(length: usize) -> Option<NonNull<u8>> {
+/// Maps zeroed bytes, from a page on (VirtualAlloc).
+pub(crate) fn map(length: usize) -> Option<NonNull<u8>> {
     // SAFETY: new pages at a place that the system chooses touch no memory that anybody has.
     let place =
         unsafe { VirtualAlloc(ptr::null(), length, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE) };
     NonNull::new(place.cast())
 }
 
-fn unmap(place: NonNull<u8>) {
+/// Gives back what [`map`] gave, and nobody borrows.
+pub(crate) fn unmap(place: NonNull<u8>, _length: usize) {
     // SAFETY: the pages were made by `map`, and no borrow of them is left.
     unsafe { VirtualFree(place.as_ptr().cast(), 0, MEM_RELEASE) };
 }

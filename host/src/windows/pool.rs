@@ -5,7 +5,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use bindshim_core::record::MAX_LINE;
 
-use super::memory::{Mapped, Zeroed};
+use crate::memory::{Mapped, Zeroed};
 
 const SLOTS: usize = 4;
 

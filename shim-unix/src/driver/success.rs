@@ -6,8 +6,8 @@ use bindshim_core::diagnose;
 use bindshim_core::engine::Answer;
 use bindshim_core::facts::Fact;
 use bindshim_host::linux::clock;
-use bindshim_host::linux::memory::Mapped;
 use bindshim_host::linux::socket;
+use bindshim_host::memory::Mapped;
 
 use super::{Driver, Findings, NO_FINDINGS, Request};
 

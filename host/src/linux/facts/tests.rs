@@ -11,8 +11,8 @@ use bindshim_core::text::Text;
 use rustix::net::{AddressFamily, SocketFlags, ipproto, socket_with, sockopt};
 
 use super::super::clock::monotonic_ns;
-use super::super::memory::Mapped;
 use super::*;
+use crate::memory::Mapped;
 
 fn scratch() -> Mapped<Scratch> {
     Mapped::new().unwrap()

@@ -9,8 +9,8 @@ use bindshim_core::code::Code;
 use bindshim_core::facts::path::{Obstacle, ObstacleKind, UseState};
 
 use super::super::clock::monotonic_ns;
-use super::super::memory::Mapped;
 use super::*;
+use crate::memory::Mapped;
 
 /// A directory that is removed with its content.
 struct Folder(PathBuf);
