@@ -63,6 +63,12 @@ causes! {
         "The kernel itself has a socket on this port.";
     OtherNetworkNamespace, "other_network_namespace",
         "The socket belongs to another network namespace, where the port is taken.";
+    SharedByReuseport, "shared_by_reuseport",
+        "A success: another program has the port as well, by SO_REUSEPORT, and each gets a part.";
+    UdpHijack, "udp_hijack",
+        "A success: another program has the UDP port as well, and one of the two gets each datagram.";
+    StealsBoundPort, "steals_bound_port",
+        "A success: another program has the port bound, and will not be able to listen.";
     ListenRace, "listen_race",
         "The socket was bound, and another one listens on its port before it does.";
     WildcardOverlap, "wildcard_overlap",

@@ -144,3 +144,80 @@ fn a_success_that_is_not_told_is_not_looked_at() {
     assert_eq!(of_the_victim.matches("getsock").count(), 0, "{calls}");
     assert_eq!(of_the_victim.matches("rt_sigprocmask").count(), 0, "{calls}");
 }
+
+/// The warning of a success that takes something from `holder`. On a busy machine the half
+/// millisecond for it may run out.
+#[track_caller]
+fn assert_shares(room: &Room, steps: &str, call: &str, cause: &str, holder: u32) {
+    for _ in 0..20 {
+        let ended = as_nobody(room.run_victim("steps", steps)).recorded(room).finish();
+        assert_eq!(ended.code(), Some(0), "{}", ended.stdout);
+        let records = ended.records();
+        let record = records.only(call);
+        assert_eq!(record["outcome"], "ok", "{record}");
+        if record["warning"] == true {
+            assert_diagnosis(record, cause, [Cure::Maybe, Cure::Maybe]);
+            assert_eq!(record["diagnosis"]["holders"][0]["pid"], holder, "{record}");
+            assert_eq!(record["diagnosis"]["holders_total"], 1, "{record}");
+            return;
+        }
+    }
+    panic!("no warning in twenty runs");
+}
+
+#[test]
+fn another_program_shares_the_port() {
+    let room = Room::new();
+    let port = room.port();
+    let share = format!("tcp4 reuseport bind 127.0.0.1 {port} listen");
+    let holder = as_nobody(room.run_victim("steps", &format!("{share} hold")));
+    let mut holder = holder.start();
+    holder.wait_for("holding");
+    assert_shares(&room, &share, "listen", "shared_by_reuseport", holder.pid());
+}
+
+#[test]
+fn another_program_has_the_port_bound() {
+    let room = Room::new();
+    let port = room.port();
+    let bind = format!("tcp4 reuse bind 127.0.0.1 {port}");
+    let mut holder = as_nobody(room.run_victim("steps", &format!("{bind} hold"))).start();
+    holder.wait_for("holding");
+    assert_shares(&room, &format!("{bind} listen"), "listen", "steals_bound_port", holder.pid());
+}
+
+#[test]
+fn another_program_has_the_udp_port() {
+    let room = Room::new();
+    let port = room.port();
+    for (options, cause) in [("reuse", "udp_hijack"), ("reuseport", "shared_by_reuseport")] {
+        let bind = format!("udp4 {options} bind 127.0.0.1 {port}");
+        let mut holder = as_nobody(room.run_victim("steps", &format!("{bind} hold"))).start();
+        holder.wait_for("holding");
+        assert_shares(&room, &bind, "bind", cause, holder.pid());
+    }
+    // A more specific address takes its datagrams too.
+    let port = room.port();
+    let mut holder =
+        as_nobody(room.run_victim("steps", &format!("udp4 reuse bind 0.0.0.0 {port} hold")))
+            .start();
+    holder.wait_for("holding");
+    let bind = format!("udp4 reuse bind 127.0.0.1 {port}");
+    assert_shares(&room, &bind, "bind", "udp_hijack", holder.pid());
+}
+
+/// Groups and their well-known ports are for many, and so are the processes of one server.
+#[test]
+fn what_is_shared_on_purpose_has_no_warning() {
+    let room = Room::new();
+    for bind in ["udp4 reuse bind 224.0.0.251 6000", "udp4 reuse bind 0.0.0.0 5353"] {
+        let _holder = staying(&room, bind);
+        let ended = room.run_victim("steps", bind).recorded(&room).finish();
+        assert_eq!(ended.records().only("bind")["warning"], false, "{bind}");
+    }
+    let ended = room.run_victim("prefork", &room.port().to_string()).recorded(&room).finish();
+    assert_eq!(ended.code(), Some(0), "{}", ended.stdout);
+    for record in ended.records().all() {
+        assert_eq!(record["warning"], false, "{record}");
+    }
+}

@@ -11,6 +11,7 @@ mod path;
 mod permission;
 mod port;
 mod refused;
+mod sharing;
 mod success;
 pub(crate) mod tell;
 mod usage;
@@ -77,6 +78,7 @@ pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Di
     missing(&case, diagnosis);
 }
 
+pub use sharing::may_share;
 pub use success::is_suspicious;
 
 /// Whether the excluded port ranges of Windows may explain why `attempt` was refused, as far as

@@ -6,8 +6,8 @@ use crate::cause::Cause;
 use crate::facts::Fact;
 use crate::record::{Certainty, Diagnosis};
 
-use super::Case;
 use super::tell::{fix, fix_by, found, say};
+use super::{Case, sharing};
 
 /// Whether the success of `attempt` on Linux may deserve a warning, as far as the attempt itself
 /// shows: facts need be gathered only then. `had_no_port`: the socket of a listen had none before.
@@ -24,8 +24,8 @@ pub fn is_suspicious(attempt: &Attempt, had_no_port: bool) -> bool {
 
 pub(super) fn warn(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     match case.attempt.call {
-        Function::Listen => random_port(case, diagnosis),
-        Function::Bind => rewritten(case, diagnosis),
+        Function::Listen => random_port(case, diagnosis) || sharing::warn(case, diagnosis),
+        Function::Bind => rewritten(case, diagnosis) || sharing::warn(case, diagnosis),
         Function::Setsockopt => late_reuseaddr(case, diagnosis),
     }
 }

@@ -6,8 +6,10 @@
 //!
 //! The steps are not inlined, so that the stack of one is given back before the next.
 
+mod listed;
 mod place;
 mod rights;
+mod sharers;
 
 use core::ffi::CStr;
 use std::os::fd::BorrowedFd;
@@ -17,10 +19,7 @@ use bindshim_core::attempt::{Attempt, Function, SocketType};
 use bindshim_core::code::{self, Code, System};
 use bindshim_core::conflict::Reach;
 use bindshim_core::facts::rights::capability::NET_BIND_SERVICE;
-use bindshim_core::facts::{
-    Descriptor, Fact, Facts, Locality, PortSocket, Process, SocketState, Why,
-};
-use bindshim_core::text::Text;
+use bindshim_core::facts::{Descriptor, Fact, Facts, Locality, SocketState, Why};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -29,13 +28,15 @@ use super::limits::{Limits, why};
 use super::owner::{self, Origin};
 use super::paths;
 use super::ports::{self, Found, Target};
-use super::procfs::{self, Subject};
+use super::procfs;
 use super::sockdiag::{self, Row, TCP, UDP};
 use super::socket;
 use super::trial;
 use super::unixdiag::Holders;
-use super::users;
 use crate::memory::Zeroed;
+
+pub(super) use listed::{add_socket, fill_owner};
+pub use sharers::gather_sharers;
 
 /// What to find out.
 #[derive(Clone, Copy, Debug)]
@@ -262,79 +263,6 @@ pub(super) fn find_owners(
         return Why::NoProc;
     }
     owner::find(origin, rows, room, scratch, query.limits())
-}
-
-/// Appends a socket with everything but its owner.
-#[inline(never)]
-pub(super) fn add_socket(row: &Row, protocol: u8, facts: &mut Facts) {
-    let sockets = &mut facts.sockets;
-    if sockets.is_full() {
-        return;
-    }
-    let length = sockets.len();
-    // SAFETY: the slot is within the capacity and not initialized, so that nothing is leaked; the
-    // static is plain data without a destructor, so that a copy of its bytes is a value. This
-    // keeps a kilobyte off the stack, which a push by value would not.
-    unsafe {
-        sockets.as_mut_ptr().add(length).copy_from_nonoverlapping(&raw const BLANK, 1);
-        sockets.set_len(length + 1);
-    }
-    let socket = &mut sockets[length];
-    socket.state = row.state(protocol);
-    socket.local = row.local();
-    socket.remote = row.remote();
-    socket.cookie = Some(row.cookie);
-    socket.inode = (row.inode != 0).then_some(row.inode);
-    socket.uid = row.uid();
-    socket.expires_ms = row.expires_ms();
-    socket.device = row.device();
-}
-
-static BLANK: PortSocket = PortSocket { owner: Fact::Known(procfs::NOBODY), ..PortSocket::UNKNOWN };
-
-/// Fills in the owner of the socket that was added last.
-#[inline(never)]
-pub(super) fn fill_owner(
-    row: &Row,
-    missing: Why,
-    own: u32,
-    buffers: &mut procfs::Buffers<'_>,
-    facts: &mut Facts,
-) {
-    let Some((socket, earlier)) = facts.sockets.split_last_mut() else { return };
-    if row.owner == 0 {
-        let why = if row.inode == 0 { Why::NotVisible } else { missing };
-        socket.owner = Fact::Unknown(why);
-        let mut name = Text::EMPTY;
-        if socket.uid.is_some_and(|uid| users::name(uid, buffers.short, &mut name)) {
-            socket.user = Some(name);
-        }
-        return;
-    }
-    let Fact::Known(process) = &mut socket.owner else { return };
-    let known = earlier.iter().filter_map(|socket| socket.owner.known());
-    match known.into_iter().find(|known| known.pid == row.owner) {
-        Some(known) => copy(known, process),
-        None => {
-            let is_exiting = row.owner_is_exiting != 0;
-            procfs::fill(Subject { pid: row.owner, own, is_exiting }, buffers, process);
-        }
-    }
-}
-
-/// Field by field, for the whole is large.
-fn copy(from: &Process, to: &mut Process) {
-    to.pid = from.pid;
-    to.program = from.program;
-    to.script = from.script;
-    to.uid = from.uid;
-    to.user = from.user;
-    to.is_own = from.is_own;
-    to.same_program = from.same_program;
-    to.interpreted = from.interpreted;
-    to.exiting = from.exiting;
-    to.inherited = from.inherited;
-    to.service = from.service;
 }
 
 /// Whether a listener that nobody was found to have is gone by now, or will be.

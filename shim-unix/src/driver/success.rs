@@ -4,8 +4,9 @@
 use bindshim_core::address::Address;
 use bindshim_core::diagnose;
 use bindshim_core::engine::Answer;
-use bindshim_core::facts::Fact;
+use bindshim_core::facts::{Fact, Facts, Why};
 use bindshim_host::linux::clock;
+use bindshim_host::linux::facts::{self, Query, Scratch};
 use bindshim_host::linux::socket;
 use bindshim_host::memory::Mapped;
 
@@ -88,15 +89,35 @@ impl Driver {
             Fact::Known(self.before.place.clone())
         } else if diagnose::is_suspicious(&self.attempt, self.before.has_no_port) {
             Fact::Known(None)
+        } else if diagnose::may_share(&self.attempt) {
+            Fact::Unknown(Why::NotAsked)
         } else {
             return Answer::NoFacts;
         };
         let Some(mut findings) = Mapped::copy_of(&NO_FINDINGS) else { return Answer::NoFacts };
+        if bound.known().is_none() {
+            self.find_sharers(&mut findings.facts);
+            if findings.facts.sockets.is_empty() {
+                return Answer::NoFacts;
+            }
+        }
         findings.facts.bound = bound;
         let Findings { facts, diagnosis } = &mut **self.findings.insert(findings);
         let now_ns = clock::monotonic_ns();
         let took_ns = now_ns - began_ns;
         Answer::Facts { attempt: &self.attempt, facts, diagnosis, took_ns, now_ns }
+    }
+
+    /// Who else has the port, as far as that can be found out in half a millisecond.
+    #[inline(never)]
+    fn find_sharers(&mut self, facts: &mut Facts) {
+        const BUDGET_NS: u64 = 500_000;
+        let caller = self.caller();
+        let Some(mut scratch) = Mapped::<Scratch>::new() else { return };
+        let query = self.query(caller);
+        let budget_ns = BUDGET_NS.min(self.guest.settings().budget_ns);
+        let deadline_ns = clock::monotonic_ns().saturating_add(budget_ns);
+        facts::gather_sharers(&Query { deadline_ns, ..query }, &mut scratch, facts);
     }
 
     /// Whether SO_REUSEADDR, which was off, was switched on when the socket had its port already.

@@ -11,6 +11,8 @@ use bindshim_core::text::Text;
 use rustix::net::{AddressFamily, SocketFlags, ipproto, socket_with, sockopt};
 
 use super::super::clock::monotonic_ns;
+use bindshim_core::facts::PortSocket;
+
 use super::*;
 use crate::memory::Mapped;
 
