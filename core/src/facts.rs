@@ -172,6 +172,8 @@ pub struct Process {
     pub same_program: bool,
     /// Whether that sameness rests on the name of an interpreter's script.
     pub interpreted: bool,
+    /// Whether it is the parent of that process.
+    pub is_parent: bool,
     /// Whether it is on its way out: being killed, or past its `exit`.
     pub exiting: bool,
     /// Whether the socket was inherited. Windows: this process has ended, and a child keeps what it
@@ -225,6 +227,7 @@ impl Process {
         is_own: false,
         same_program: false,
         interpreted: false,
+        is_parent: false,
         exiting: false,
         inherited: false,
         service: None,
@@ -312,6 +315,8 @@ pub struct Facts {
     /// Where the kernel takes ports for outgoing connections: `net.ipv4.ip_local_port_range`;
     /// `netsh interface ipv4 show dynamicport`.
     pub ephemeral: Fact<(u16, u16)>,
+    /// Whether the program narrowed that range on its socket (`IP_LOCAL_PORT_RANGE`, ip(7)).
+    pub has_own_range: bool,
     /// The index of the interface that the program's socket is bound to; 0 for none.
     pub device: u32,
     /// The user who made the program's socket.
@@ -345,6 +350,7 @@ impl Facts {
         can_bind_privileged: Fact::Unknown(Why::NotAsked),
         locality: Fact::Unknown(Why::NotAsked),
         ephemeral: Fact::Unknown(Why::NotAsked),
+        has_own_range: false,
         device: 0,
         socket_uid: Fact::Unknown(Why::NotAsked),
         same_network: Fact::Unknown(Why::NotAsked),

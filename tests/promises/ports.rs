@@ -196,13 +196,46 @@ fn the_socket_is_of_another_network() {
         &format!(
             "import ctypes, socket, sys\ns = socket.socket()\n\
              assert ctypes.CDLL(None).unshare(0x40000000) == 0\n\
+             innocent = socket.socket()\ninnocent.bind(('127.0.0.1', {port}))\n\
+             innocent.listen()\n\
              try: s.bind(('127.0.0.1', {port}))\nexcept OSError: sys.exit(1)\n"
         ),
     );
     let record = failure(room.run("python3", &script.display().to_string()), &room);
     assert_error(&record, 98, "EADDRINUSE");
     assert_diagnosis(&record, "other_network_namespace", [Cure::No, Cure::No]);
-    assert_eq!(record["diagnosis"]["holders_total"], 0, "{record}");
+    assert_eq!(record["diagnosis"]["holders_total"], 0, "who is here is innocent: {record}");
+}
+
+/// EACCES comes first, and hides who has the port.
+#[test]
+fn a_privileged_port_that_somebody_unseen_has() {
+    let room = Room::for_root("other users are needed");
+    let _holder = listener(&room, "127.0.0.1", 80);
+    let record = failure(steps(&room, "tcp4 bind 127.0.0.1 80").user(65534), &room);
+    assert_diagnosis(&record, "privileged_port", [Cure::No, Cure::No]);
+    assert_eq!(also(&record), ["hidden_holder"], "{record}");
+}
+
+/// A connection of another server on the same port is not cut by what is advised.
+#[test]
+fn an_outgoing_connection_is_ended_alone() {
+    let room = Room::for_root("a network setting is changed");
+    narrow_range();
+    let _server = listener(&room, "127.0.0.1", 8080);
+    let script =
+        "s = socket.create_connection(('127.0.0.1', 8080))\nprint('ready')\ntime.sleep(60)\n";
+    let _client = python(&room, script);
+    let _other = listener(&room, "127.0.0.2", OUTGOING);
+    let record = failure(steps(&room, &format!("tcp4 bind 127.0.0.1 {OUTGOING}")), &room);
+    assert_diagnosis(&record, "outgoing_connection", [Cure::No, Cure::Maybe]);
+    run_advice(&record);
+    assert_works(&room, &format!("tcp4 bind 127.0.0.1 {OUTGOING}"));
+    let record = failure(steps(&room, &format!("tcp4 bind 127.0.0.2 {OUTGOING}")), &room);
+    assert_eq!(
+        record["diagnosis"]["cause"], "same_program_listening",
+        "it is still there: {record}"
+    );
 }
 
 #[test]

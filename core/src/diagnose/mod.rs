@@ -4,6 +4,7 @@
 //! one. What nobody recognises is unknown, with the facts that are there and what is missing.
 
 mod address;
+mod elsewhere;
 mod hint;
 mod machine;
 mod option;
@@ -50,6 +51,7 @@ const LINUX: &[Detector] = &[
     refused::by_filter,
     path::detect,
     vsock::detect,
+    elsewhere::detect,
     usage::detect,
     option::detect,
     address::detect,

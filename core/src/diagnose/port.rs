@@ -54,7 +54,7 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     let first = KINDS.iter().find_map(|(fits, tell)| {
         sockets.iter().find(|socket| fits(case, socket)).map(|socket| (socket, tell))
     });
-    let Some((socket, tell)) = first else { return hidden::elsewhere(case, diagnosis) };
+    let Some((socket, tell)) = first else { return hidden::exhausted(case, diagnosis) };
     if may_be_innocent(case, socket) {
         connection::ambiguous(case, socket, diagnosis);
         return true;
@@ -72,6 +72,11 @@ fn is_about_a_port(case: &Case<'_>) -> bool {
 /// Who listens on the port, or has it as a UDP port, where something else refused the call first.
 /// Other sockets on it may not be in the way.
 pub(super) fn second_obstacle<'f>(case: &Case<'f>) -> Option<(Cause, Who<'f>)> {
+    let own = &case.attempt.socket;
+    // With the option on both sockets there may be no conflict.
+    if own.reuseport == Some(true) || (own.is_udp() && own.reuseaddr == Some(true)) {
+        return None;
+    }
     let socket =
         case.facts.sockets.iter().find(|s| is_listener(s) || s.state == SocketState::Udp)?;
     let cause = match owner(socket) {
@@ -79,7 +84,7 @@ pub(super) fn second_obstacle<'f>(case: &Case<'f>) -> Option<(Cause, Who<'f>)> {
         Some(owner) if owner.is_own => Cause::OwnProcessHoldsPort,
         Some(owner) if owner.same_program => Cause::SameProgramListening,
         Some(_) => Cause::OtherProgramListening,
-        None => return None,
+        None => Cause::HiddenHolder,
     };
     Some((cause, Who(socket)))
 }
@@ -154,9 +159,11 @@ fn is_hidden(_: &Case<'_>, socket: &PortSocket) -> bool {
 fn may_be_innocent(case: &Case<'_>, socket: &PortSocket) -> bool {
     let own = &case.attempt.socket;
     let shares = own.reuseport == Some(true);
-    let Some(leading) = owner(socket) else { return false };
-    let is_other = |other: &PortSocket| owner(other).is_none_or(|other| other.pid != leading.pid);
-    let several = case.facts.sockets.iter().any(is_other);
+    let is_other = |other: &PortSocket| match (owner(socket), owner(other)) {
+        (Some(leading), Some(other)) => leading.pid != other.pid,
+        _ => !core::ptr::eq(socket, other),
+    };
+    let several = socket.inode.is_some() && case.facts.sockets.iter().any(is_other);
     several && (shares || own.reuseaddr == Some(true) && !is_listener(socket))
 }
 
@@ -165,9 +172,12 @@ fn may_be_innocent(case: &Case<'_>, socket: &PortSocket) -> bool {
 fn stop(socket: &PortSocket, say: &str, diagnosis: &mut Diagnosis) {
     let Some(owner) = owner(socket).filter(|o| o.pid > 1) else { return };
     match &owner.service {
-        Some(unit) => {
-            fix_by(diagnosis, format_args!("{say}"), format_args!("systemctl stop {unit}"));
-        }
+        // Its .socket unit would have the port as well, and start it again.
+        Some(unit) => fix_by(
+            diagnosis,
+            format_args!("{say} (and its .socket unit, if it has one)"),
+            format_args!("systemctl stop {unit}"),
+        ),
         None => fix_by(diagnosis, format_args!("{say}"), format_args!("kill {}", owner.pid)),
     }
 }

@@ -71,16 +71,9 @@ fn process(pid: u32, program: &str) -> Process {
     Process {
         pid,
         program: Some(Text::from(program)),
-        script: None,
         uid: Some(1000),
         user: Some(Text::from("alice")),
-        is_own: false,
-        same_program: false,
-        interpreted: false,
-        exiting: false,
-        inherited: false,
-        service: None,
-        same_user: None,
+        ..Process::UNKNOWN
     }
 }
 

@@ -115,6 +115,9 @@ pub fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     if query.code.system != System::Linux {
         return;
     }
+    if is_of_another_network(query, facts) {
+        return;
+    }
     match query.code.number {
         code::EADDRINUSE => port(query, scratch, facts),
         code::EACCES => {
@@ -133,6 +136,22 @@ pub fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     if !is_explained(query, facts) {
         facts.rights.filter_refuses = rights::filter_refuses(query);
     }
+}
+
+/// Whether the program's socket is in another network namespace than its process: what is seen here
+/// has then nothing to do with it.
+#[inline(never)]
+fn is_of_another_network(query: &Query<'_>, facts: &mut Facts) -> bool {
+    let decided_there =
+        matches!(query.code.number, code::EADDRINUSE | code::EACCES | code::EADDRNOTAVAIL);
+    let socket = &query.attempt.socket;
+    if decided_there
+        && (socket.is_tcp() || socket.is_udp())
+        && let Some(descriptor) = query.descriptor()
+    {
+        facts.same_network = trial::same_network(descriptor);
+    }
+    facts.same_network == Fact::Known(false)
 }
 
 /// Whether the facts show why, so that nobody need be suspected of it.
@@ -174,7 +193,7 @@ fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     let limits = query.limits();
     let Some(target) = query.target() else {
         if query.attempt.address.as_ref().and_then(Address::port) == Some(0) {
-            facts.ephemeral = ephemeral_ports();
+            port_range(query, facts);
         }
         return;
     };
@@ -195,8 +214,9 @@ fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     let buffers = sockdiag::Buffers { one: &mut *short, many: &mut *netlink };
     facts.vanishing = is_vanishing(&target, found, buffers, limits);
     if facts.sockets.first().is_some_and(|first| first.state.is_kept_on_purpose()) {
-        let buffers = sockdiag::Buffers { one: short, many: netlink };
-        find_free_port(query, &target, buffers, facts);
+        if found.unused_port != 0 {
+            facts.free_port = Fact::Known(found.unused_port);
+        }
         return;
     }
     let buffers = sockdiag::Buffers { one: short, many: netlink };
@@ -218,20 +238,6 @@ fn find_peers(found: &Found, facts: &mut Facts, buffers: sockdiag::Buffers<'_>, 
     }
 }
 
-#[inline(never)]
-fn find_free_port(
-    query: &Query<'_>,
-    target: &Target,
-    buffers: sockdiag::Buffers<'_>,
-    facts: &mut Facts,
-) {
-    if query.code.is_in_use()
-        && let Some(port) = ports::unused_port(target, buffers, query.limits())
-    {
-        facts.free_port = Fact::Known(port);
-    }
-}
-
 /// What the kernel says of the program's socket that only matters here.
 #[inline(never)]
 fn own_socket(query: &Query<'_>, facts: &mut Facts) {
@@ -241,9 +247,6 @@ fn own_socket(query: &Query<'_>, facts: &mut Facts) {
         Ok(stat) => Fact::Known(stat.st_uid),
         Err(errno) => Fact::Unknown(why(errno)),
     };
-    if facts.sockets_total == 0 {
-        facts.same_network = trial::same_network(descriptor);
-    }
 }
 
 /// Finds the owners of all rows; gives the reason for those that have none.
@@ -298,6 +301,18 @@ fn try_reuseaddr(query: &Query<'_>, target: &Target, found: &Found, facts: &mut 
     } else {
         trial::reuseaddr(query.attempt, target.reach.device)
     };
+}
+
+/// Where the kernel takes a port from for this socket.
+#[inline(never)]
+fn port_range(query: &Query<'_>, facts: &mut Facts) {
+    match query.descriptor().and_then(trial::own_port_range) {
+        Some(range) => {
+            facts.ephemeral = Fact::Known(range);
+            facts.has_own_range = true;
+        }
+        None => facts.ephemeral = ephemeral_ports(),
+    }
 }
 
 /// `net.ipv4.ip_local_port_range` (ip(7)).

@@ -33,6 +33,8 @@ pub(super) struct Target {
 pub(super) struct Found {
     rows: [Row; MAX_SOCKETS],
     listed: u32,
+    /// A port nearby that nobody has, as far as was looked; 0 where none is known.
+    pub(super) unused_port: u16,
     /// How many there are, also those that are not listed.
     pub(super) total: u32,
 }
@@ -41,6 +43,7 @@ impl Found {
     pub(super) fn clear(&mut self) {
         self.listed = 0;
         self.total = 0;
+        self.unused_port = 0;
     }
 
     pub(super) fn rows(&self) -> &[Row] {
@@ -99,6 +102,9 @@ pub(super) fn find(
         find_tcp(&mut diagnostics, target, found)
     };
     result.map_err(Failure::why)?;
+    if found.rows().first().is_some_and(|row| row.state(target.protocol).is_kept_on_purpose()) {
+        found.unused_port = unused_port(&mut diagnostics, target).unwrap_or(0);
+    }
     let needs_bound = target.protocol == TCP && !has_listener(found);
     if needs_bound && !shows_bound_sockets() { Err(Why::NotSupported) } else { Ok(()) }
 }
@@ -113,9 +119,7 @@ fn find_tcp(
         let exact = Exact { ip, port: target.port, device: target.reach.device, cookie: None };
         diagnostics.find(exact, &mut |row| found.add(target, row))?;
         if !target.shares && has_all(target, found) {
-            // Others at the same address share it by SO_REUSEPORT; without them much is known.
-            let _ = walk(diagnostics, target, LISTENING, found);
-            return Ok(());
+            return find_group(diagnostics, target, found);
         }
     }
     walk(diagnostics, target, LISTENING, found)?;
@@ -125,6 +129,19 @@ fn find_tcp(
     }
     walk(diagnostics, target, BOUND, found)?;
     walk(diagnostics, target, CONNECTED, found)
+}
+
+/// Adds what listens at the same address as the listener that was found: all share it by
+/// SO_REUSEPORT.
+fn find_group(
+    diagnostics: &mut Diagnostics<'_>,
+    target: &Target,
+    found: &mut Found,
+) -> Result<(), Failure> {
+    let is_v4 = found.rows().first().is_some_and(|row| row.reach().v6.is_none());
+    let family = if is_v4 { INET } else { INET6 };
+    let all = All { family, protocol: TCP, port: target.port, states: LISTENING };
+    diagnostics.each(all, &mut |row| found.add(target, row))
 }
 
 /// Whether the listener that was found leaves no room for others that overlap with the target,
@@ -224,12 +241,11 @@ const NEIGHBOURS: u16 = 8;
 /// A port above the taken one on which nobody listens (TCP) or which nobody has (UDP), as far as
 /// the addresses of the target go. No socket is tried: that could be in somebody's way.
 #[inline(never)]
-pub(super) fn unused_port(target: &Target, buffers: Buffers<'_>, limits: Limits) -> Option<u16> {
-    let mut diagnostics = Diagnostics::open(buffers, limits).ok()?;
+fn unused_port(diagnostics: &mut Diagnostics<'_>, target: &Target) -> Option<u16> {
     let last = target.port.saturating_add(NEIGHBOURS);
     (target.port..=last).skip(1).find(|port| {
         let target = Target { port: *port, ..*target };
-        matches!(is_used(&mut diagnostics, &target), Ok(false))
+        matches!(is_used(diagnostics, &target), Ok(false))
     })
 }
 
@@ -326,7 +342,8 @@ mod tests {
     fn a_listener_that_is_gone_is_not_found_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = target("0.0.0.0", listener.local_addr().unwrap().port());
-        let mut found = Found { rows: [Row::default(); MAX_SOCKETS], listed: 0, total: 0 };
+        let mut found =
+            Found { rows: [Row::default(); MAX_SOCKETS], listed: 0, unused_port: 0, total: 0 };
         let (mut one, mut many) = (vec![0; 512], vec![0; 16_384]);
         find(&target, &mut found, Buffers { one: &mut one, many: &mut many }, LIMITS).unwrap();
         let row = found.rows()[0];

@@ -241,7 +241,6 @@ const BIND_NOTHING: &[&str] = &[
     "tee",
     "timeout",
     "xargs",
-    "zsh",
 ];
 
 /// Who a process is beside the one that made the attempt.
@@ -280,7 +279,19 @@ pub(super) fn fill(subject: Subject, buffers: &mut Buffers<'_>, process: &mut Pr
     if !has_name {
         process.user = None;
     }
-    process.service = unit::find(subject.pid, subject.own, buffers.short);
+    if !process.is_own {
+        process.service = unit::find(subject.pid, subject.own, buffers.short);
+    }
+    process.inherited = process.inherited && is_left_behind(subject.pid, buffers.short);
+    process.is_parent = process.same_program
+        && Stat::read(subject.own, buffers.short).is_ok_and(|own| own.ppid == subject.pid);
+}
+
+/// Whether the process that started it is gone: then the first process of the system has it, or one
+/// that a service manager or container runs in its place (`PR_SET_CHILD_SUBREAPER`, prctl(2)).
+fn is_left_behind(pid: u32, buffer: &mut [u8]) -> bool {
+    let Ok(Stat { ppid, .. }) = Stat::read(pid, buffer) else { return false };
+    ppid == 1 || Stat::read(ppid, buffer).is_ok_and(|parent| parent.name == b"systemd")
 }
 
 #[inline(never)]
@@ -345,14 +356,10 @@ fn fill_script(
 /// they may be on a file system of the holder's choosing that never answers.
 fn is_same((a_pid, a): (u32, Script<'_>), (b_pid, b): (u32, Script<'_>), room: &mut [u8]) -> bool {
     match (a, b) {
-        (Script::File(a), Script::File(b)) => match (is_absolute(a), is_absolute(b)) {
-            (true, true) => a == b,
-            (false, false) => {
-                script::last_name(a) == script::last_name(b)
-                    && have_one_directory(a_pid, b_pid, room) != Some(false)
-            }
-            _ => script::last_name(a) == script::last_name(b),
-        },
+        (Script::File(a), Script::File(b)) => {
+            script::last_name(a) == script::last_name(b)
+                && are_one_file((a_pid, a), (b_pid, b), room) != Some(false)
+        }
         (Script::Name(a), Script::Name(b)) | (Script::Code(a), Script::Code(b)) => a == b,
         _ => false,
     }
@@ -362,12 +369,26 @@ fn is_absolute(path: &[u8]) -> bool {
     path.starts_with(b"/")
 }
 
-/// Whether two processes work in the same directory; `None` where that is not to be seen.
-fn have_one_directory(a: u32, b: u32, room: &mut [u8]) -> Option<bool> {
+/// Whether two names of the same last part lead to one file, as far as names tell: a relative one
+/// begins where its process works. `None` where that is not to be seen.
+fn are_one_file(a: (u32, &[u8]), b: (u32, &[u8]), room: &mut [u8]) -> Option<bool> {
     let (room_a, room_b) = room.split_at_mut(room.len() / 2);
-    let a = files::read_link(ShortPath::of_process(a, "cwd").as_c_str(), room_a).ok()?;
-    let b = files::read_link(ShortPath::of_process(b, "cwd").as_c_str(), room_b).ok()?;
-    Some(a == b)
+    Some(full_name(a, room_a)? == full_name(b, room_b)?)
+}
+
+fn full_name<'r>((pid, name): (u32, &[u8]), room: &'r mut [u8]) -> Option<&'r [u8]> {
+    let mut length = 0;
+    let mut name = name;
+    if !is_absolute(name) {
+        length = files::read_link(ShortPath::of_process(pid, "cwd").as_c_str(), room).ok()?.len();
+        *room.get_mut(length)? = b'/';
+        length += 1;
+        while let Some(rest) = name.strip_prefix(b"./") {
+            name = rest;
+        }
+    }
+    room.get_mut(length..length + name.len())?.copy_from_slice(name);
+    Some(&room[..length + name.len()])
 }
 
 #[cfg(test)]

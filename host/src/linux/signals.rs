@@ -6,6 +6,8 @@
 
 use core::ffi::{c_int, c_long};
 use core::marker::PhantomData;
+use core::mem::MaybeUninit;
+use core::ptr;
 
 use rustix::io::{Errno, Result};
 
@@ -77,6 +79,26 @@ fn libc_own() -> Signals {
 const PIPE: Signals = Signals::of(&[libc::SIGPIPE]);
 const XFSZ: Signals = Signals::of(&[libc::SIGXFSZ]);
 const RAISED_BY_WRITES: Signals = Signals::of(&[libc::SIGPIPE, libc::SIGXFSZ, libc::SIGTTOU]);
+
+/// Whether the program ignores a signal (sigaction(2)).
+pub(super) fn is_ignored(signal: c_int) -> bool {
+    disposition(signal) == libc::SIG_IGN
+}
+
+/// Whether the program has a handler for a signal.
+pub(super) fn is_handled(signal: c_int) -> bool {
+    !matches!(disposition(signal), libc::SIG_DFL | libc::SIG_IGN)
+}
+
+fn disposition(signal: c_int) -> libc::sighandler_t {
+    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
+    // SAFETY: asks for the disposition, which is written to `action`, and changes nothing; all bytes
+    // of a sigaction may be zero.
+    unsafe {
+        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
+        action.assume_init().sa_sigaction
+    }
+}
 
 /// The hold on this thread's signals: none reaches it but those of its own faults.
 #[derive(Debug)]

@@ -100,6 +100,29 @@ pub(super) fn same_network(socket: BorrowedFd<'_>) -> Fact<bool> {
     }
 }
 
+/// `IP_LOCAL_PORT_RANGE` (include/uapi/linux/in.h, Linux 6.3).
+const LOCAL_PORT_RANGE: libc::c_int = 51;
+
+/// The range of ports that a program allows the kernel to choose from for a socket, where it set
+/// one: the first in the low half of the value, the last in the high half, 0 for none (ip(7)).
+#[inline(never)]
+pub(super) fn own_port_range(socket: BorrowedFd<'_>) -> Option<(u16, u16)> {
+    let mut range = 0_u32;
+    let mut length: libc::socklen_t = size_of::<u32>() as libc::socklen_t;
+    let arguments = [
+        socket.as_raw_fd().into(),
+        libc::IPPROTO_IP.into(),
+        LOCAL_PORT_RANGE.into(),
+        (&raw mut range) as _,
+        (&raw mut length) as _,
+    ];
+    // SAFETY: both pointers are valid for the writes of the kernel, which are as long as the length
+    // says.
+    unsafe { call(libc::SYS_getsockopt, arguments) }.ok()?;
+    let (first, last) = (range as u16, (range >> 16) as u16);
+    (first != 0 && last != 0).then_some((first, last))
+}
+
 /// The number of a socket's network namespace.
 fn network(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
     let mut cookie = 0_u64;

@@ -3,6 +3,7 @@
 use bindshim_core::text::Text;
 
 use super::files::{self, ShortPath};
+use super::procfs::Stat;
 
 /// Writes the service of the system manager that `pid` belongs to, if `own` is not part of the same
 /// one: to stop it by its manager would stop both. Services of a user's manager are left alone.
@@ -11,12 +12,37 @@ pub(super) fn find(pid: u32, own: u32, buffer: &mut [u8]) -> Option<Text<64>> {
     let mut text = Text::EMPTY;
     let (theirs, ours) = buffer.split_at_mut(buffer.len() / 2);
     let unit = service(read(pid, theirs)?)?;
-    if read(own, ours).and_then(service) == Some(unit) {
+    let stops_others = STOPS_OTHERS.iter().any(|name| unit.starts_with(name.as_bytes()));
+    if stops_others || read(own, ours).and_then(service) == Some(unit) {
         return None;
     }
     text.push_bytes(unit);
-    Some(text)
+    // What a service has started beside itself is no reason to stop it.
+    let is_main = Stat::read(pid, ours).is_ok_and(|stat| stat.ppid == 1);
+    is_main.then_some(text)
 }
+
+/// Services that more than a port hangs on: containers, logins, the desktop, what systemd needs
+/// itself.
+const STOPS_OTHERS: &[&str] = &[
+    "NetworkManager",
+    "containerd",
+    "cron",
+    "dbus",
+    "display-manager",
+    "docker",
+    "gdm",
+    "getty",
+    "k3s",
+    "kubelet",
+    "lightdm",
+    "podman",
+    "sddm",
+    "serial-getty",
+    "ssh",
+    "systemd-",
+    "user@",
+];
 
 fn read(pid: u32, buffer: &mut [u8]) -> Option<&[u8]> {
     files::read_short(ShortPath::of_process(pid, "cgroup").as_c_str(), buffer).ok()

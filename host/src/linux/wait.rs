@@ -1,14 +1,11 @@
 //! Waiting inside a call, without keeping signals from the program. Sets `errno`.
 
-use core::mem::MaybeUninit;
-use core::ptr;
-
 use libc::c_int;
 use rustix::thread::{ClockId, clock_nanosleep_relative};
 use rustix::time::Timespec;
 
 use super::clock;
-use super::signals::{Held, Signals, pending};
+use super::signals::{Held, Signals, is_ignored, pending};
 
 /// The longest sleep before the signals are looked at again, nanoseconds: how late the program's
 /// own timers may come while it waits.
@@ -45,16 +42,6 @@ pub fn until(until_ns: u64, held: &mut Held) -> bool {
 fn ending_signals() -> Signals {
     let heard = ENDING.into_iter().filter(|signal| !is_ignored(*signal));
     heard.fold(Signals::NONE, |signals, signal| signals.with(Signals::of(&[signal])))
-}
-
-fn is_ignored(signal: c_int) -> bool {
-    let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: asks for the disposition, which is written to `action`, and changes nothing; all bytes
-    // of a sigaction may be zero.
-    unsafe {
-        libc::sigaction(signal, ptr::null(), action.as_mut_ptr());
-        action.assume_init().sa_sigaction == libc::SIG_IGN
-    }
 }
 
 /// Sleeps; a signal that is not held back may cut it short, which the caller's clock notices.

@@ -37,7 +37,11 @@ fn direction(case: &Case<'_>, socket: &PortSocket) -> Direction {
     let Fact::Known((first, last)) = case.facts.ephemeral else { return Direction::Unclear };
     let is_ours = socket.local.port().is_some_and(|port| (first..=last).contains(&port));
     match (is_ours, socket.peer_listens) {
-        (_, Fact::Known(true)) => Direction::Outgoing(Certainty::Certain),
+        // One that was connected to by a peer may have a listener's port on both sides.
+        (true, Fact::Known(true)) if !peer_is_a_client(case, socket) => {
+            Direction::Outgoing(Certainty::Certain)
+        }
+        (_, Fact::Known(true)) => Direction::Outgoing(Certainty::Probable),
         // The kernel gives none of these ports away: a server had it.
         (false, _) | (true, Fact::Known(false)) => Direction::Incoming,
         (true, Fact::Unknown(_)) if !peer_is_a_client(case, socket) => {
@@ -82,11 +86,13 @@ pub(super) fn outgoing(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Dia
     if let Fact::Known((first, last)) = case.facts.ephemeral {
         say!(diagnosis.summary, " (the kernel gives ports {first} to {last} to such connections)");
     }
-    fix_by(
-        diagnosis,
-        format_args!("end that connection now, as root"),
-        format_args!("ss -tK 'sport = :{port}'"),
-    );
+    if let Some(remote) = &socket.remote {
+        fix_by(
+            diagnosis,
+            format_args!("end that connection now, as root"),
+            format_args!("ss -tK src {local} dst {remote}"),
+        );
+    }
     fix(
         diagnosis,
         format_args!(

@@ -60,8 +60,9 @@ pub(super) fn kernel(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosi
 }
 
 pub(super) fn hidden(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
+    let may_be_the_kernel = socket.state == SocketState::Udp && socket.uid == Some(0);
     let certainty = match socket.owner {
-        Fact::Unknown(Why::Permission) => Certainty::Certain,
+        Fact::Unknown(Why::Permission) if !may_be_the_kernel => Certainty::Certain,
         _ => Certainty::Probable,
     };
     found(diagnosis, Cause::HiddenHolder, certainty);
@@ -72,45 +73,29 @@ pub(super) fn hidden(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosi
     say!(diagnosis.summary, "{} {does} {}", Who(socket), socket.local);
     diagnosis.reuseaddr_cures = Some(false);
     diagnosis.retry_cures = Some(false);
+    if may_be_the_kernel {
+        say!(diagnosis.summary, "; or the kernel itself does (vxlan, wireguard and the like)");
+        fix_by(
+            diagnosis,
+            format_args!("see whether an interface has it"),
+            format_args!("ip -d link show"),
+        );
+    }
     match socket.owner {
         Fact::Unknown(Why::Permission) => ask_as_root(socket, diagnosis),
         Fact::Unknown(Why::NotVisible) => fix(
             diagnosis,
-            format_args!("look from outside of this container: its processes are not seen in here"),
+            format_args!(
+                "if this is a container, look from outside: other processes are not seen in here"
+            ),
         ),
         _ => {}
     }
 }
 
-/// No socket on the port is to be seen here, because the program's own is somewhere else: it was
-/// made in another network namespace (network_namespaces(7)), and stays there.
-pub(super) fn elsewhere(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
-    if exhausted(case, diagnosis) {
-        return true;
-    }
-    if case.facts.same_network != Fact::Known(false) {
-        return false;
-    }
-    found(diagnosis, Cause::OtherNetworkNamespace, Certainty::Certain);
-    say!(
-        diagnosis.summary,
-        "the socket belongs to another network namespace than this process, and the port is taken there"
-    );
-    diagnosis.reuseaddr_cures = Some(false);
-    diagnosis.retry_cures = Some(false);
-    if let Some(port) = case.attempt.address.as_ref().and_then(|address| address.port()) {
-        fix_by(
-            diagnosis,
-            format_args!("look in the network namespace NAME that the socket is from, as root"),
-            format_args!("ip netns exec NAME ss -Hanp 'sport = :{port}'"),
-        );
-    }
-    true
-}
-
 /// The kernel was to choose a port, and found none (`inet_csk_find_open_port`,
 /// net/ipv4/inet_connection_sock.c; `udp_lib_get_port`, net/ipv4/udp.c).
-fn exhausted(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+pub(super) fn exhausted(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     if case.attempt.address.as_ref().and_then(|address| address.port()) != Some(0) {
         return false;
     }
@@ -122,16 +107,26 @@ fn exhausted(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     }
     diagnosis.reuseaddr_cures = Some(false);
     diagnosis.retry_cures = None;
-    fix_by(
-        diagnosis,
-        format_args!("give the kernel more to choose from, as root"),
-        format_args!("sysctl -w net.ipv4.ip_local_port_range='10000 65535'"),
-    );
+    if case.facts.has_own_range {
+        say!(diagnosis.summary, "; the program itself chose that range (IP_LOCAL_PORT_RANGE)");
+        fix(diagnosis, format_args!("widen the range that the program sets on its socket"));
+    } else if let Fact::Known((10_001.., last)) = case.facts.ephemeral {
+        fix_by(
+            diagnosis,
+            format_args!("give the kernel more to choose from, as root"),
+            format_args!("sysctl -w net.ipv4.ip_local_port_range='10000 {last}'"),
+        );
+    } else {
+        fix(
+            diagnosis,
+            format_args!("see what net.ipv4.ip_local_reserved_ports keeps out of the range"),
+        );
+    }
     fix(
         diagnosis,
         format_args!(
-            "see who has them: ss -Hanp | sort by process; clients that bind before \
-                      connect can set IP_BIND_ADDRESS_NO_PORT"
+            "see who has them (ss -Hanp); clients that bind before connect can set \
+             IP_BIND_ADDRESS_NO_PORT"
         ),
     );
     true

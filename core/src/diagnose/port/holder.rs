@@ -1,7 +1,8 @@
 //! Sockets that somebody has on purpose: they listen, are bound, or take datagrams.
 
 use crate::cause::Cause;
-use crate::facts::PortSocket;
+use crate::code::System;
+use crate::facts::{PortSocket, SocketState};
 use crate::record::{Certainty, Diagnosis};
 
 use super::super::Case;
@@ -17,7 +18,7 @@ pub(in crate::diagnose) fn vanishing(diagnosis: &mut Diagnosis) {
 }
 
 pub(in crate::diagnose) fn own_process(
-    _: &Case<'_>,
+    case: &Case<'_>,
     socket: &PortSocket,
     diagnosis: &mut Diagnosis,
 ) {
@@ -28,8 +29,20 @@ pub(in crate::diagnose) fn own_process(
         socket.local,
         socket.state.name()
     );
-    diagnosis.reuseaddr_cures = Some(false);
     diagnosis.retry_cures = Some(false);
+    // On Linux a socket that does not listen gives way where both have the option.
+    let may_give_way = case.code.system == System::Linux && socket.state != SocketState::Listen;
+    diagnosis.reuseaddr_cures = if may_give_way { None } else { Some(false) };
+    if !socket.state.is_kept_on_purpose() {
+        say!(diagnosis.summary, ", a connection that outlives its listener");
+        fix(
+            diagnosis,
+            format_args!(
+                "close its connections before it binds again, or set SO_REUSEADDR on both"
+            ),
+        );
+        return;
+    }
     fix(
         diagnosis,
         format_args!("bind each address once; close the first socket before the second"),
@@ -64,7 +77,12 @@ pub(super) fn same_program(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut
     );
     diagnosis.reuseaddr_cures = Some(false);
     diagnosis.retry_cures = Some(false);
-    stop(socket, "use the one that runs, or stop it", diagnosis);
+    if owner(socket).is_some_and(|o| o.is_parent) {
+        say!(diagnosis.summary, ", the parent of this process");
+        fix(diagnosis, format_args!("use the socket that the parent has: a child inherits it"));
+    } else {
+        stop(socket, "use the one that runs, or stop it", diagnosis);
+    }
     another_port(case, "this one", diagnosis);
 }
 
@@ -131,8 +149,8 @@ pub(super) fn inherited(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagn
     found(diagnosis, Cause::InheritedSocket, Certainty::Probable);
     say!(
         diagnosis.summary,
-        "{} has a listening socket on {} that it can only have inherited: the server that bound it \
-         started this process, and is gone",
+        "{} has a listening socket on {} that it can only have inherited: a server that is gone bound \
+         it, and left that process behind",
         Who(socket),
         socket.local
     );

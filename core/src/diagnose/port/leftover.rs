@@ -1,9 +1,11 @@
 //! Connections that are left of a server: who has them, and when they go.
 
 use core::fmt;
+use core::net::IpAddr;
 
+use crate::address::Address;
 use crate::cause::Cause;
-use crate::facts::{PortSocket, SocketState};
+use crate::facts::{Fact, PortSocket, SocketState};
 use crate::policy::EXPIRY_SLACK;
 use crate::record::{Certainty, Diagnosis};
 
@@ -124,7 +126,7 @@ fn advise_patience(case: &Case<'_>, diagnosis: &mut Diagnosis) {
         fix_by(
             diagnosis,
             format_args!("or end these connections now, as root"),
-            format_args!("ss -tK{} 'sport = :{port}'", States(&case.facts.sockets)),
+            format_args!("ss -tK{}{} 'sport = :{port}'", States(&case.facts.sockets), Source(case)),
         );
     }
     if diagnosis.reuseaddr_cures == Some(true) {
@@ -134,8 +136,42 @@ fn advise_patience(case: &Case<'_>, diagnosis: &mut Diagnosis) {
                 "or set SO_REUSEADDR before bind: bindshim-run --reuseaddr does, and it works right now"
             ),
         );
+    } else if was_outgoing(case) {
+        fix(
+            diagnosis,
+            format_args!(
+                "for good: the kernel gave this port to an outgoing connection; add it to \
+                 net.ipv4.ip_local_reserved_ports"
+            ),
+        );
     } else {
         fix(diagnosis, reuseaddr_advice());
+    }
+}
+
+/// Whether what lingers was connected to a server from a port that the kernel gave.
+fn was_outgoing(case: &Case<'_>) -> bool {
+    let Fact::Known((first, last)) = case.facts.ephemeral else { return false };
+    let is_given = |port: Option<u16>| port.is_some_and(|port| (first..=last).contains(&port));
+    case.facts.sockets.first().is_some_and(|socket| {
+        is_given(socket.local.port())
+            && socket.remote.as_ref().is_some_and(|remote| !is_given(remote.port()))
+    })
+}
+
+/// The address that was asked for as ss(8) takes it, ` src 127.0.0.1`: connections at others are not
+/// in the way.
+struct Source<'a>(&'a Case<'a>);
+
+impl fmt::Display for Source<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.attempt.address.as_ref().and_then(Address::ip) {
+            Some(IpAddr::V4(ip)) if !ip.is_unspecified() => write!(f, " src {ip}"),
+            Some(IpAddr::V6(ip)) if !ip.to_canonical().is_unspecified() => {
+                write!(f, " src [{ip}]")
+            }
+            _ => Ok(()),
+        }
     }
 }
 

@@ -51,7 +51,8 @@ fn an_outgoing_connection_is_told_from_what_a_server_left() {
         (connected("10.0.0.1:40000", "192.0.2.1:443"), outgoing, "probable"),
         (connected("127.0.0.1:40000", "127.0.0.1:40000"), outgoing, "certain"),
         (syn_sent, outgoing, "certain"),
-        (listens(true, local()), outgoing, "certain"),
+        (listens(true, local()), outgoing, "probable"),
+        (listens(true, connected("127.0.0.1:40000", "127.0.0.1:8080")), outgoing, "certain"),
         (listens(false, local()), "lingering_connection", "probable"),
         (local(), "unknown", "possible"),
         (connected("10.0.0.1:8080", "192.0.2.1:50000"), "lingering_connection", "probable"),
@@ -68,7 +69,7 @@ fn an_outgoing_connection_is_told_from_what_a_server_left() {
 #[test]
 fn a_port_that_the_kernel_gives_away_is_kept_out_of_its_range() {
     let told = tell(|_| (), &[connected("10.0.0.1:40000", "192.0.2.1:443")]);
-    assert_eq!(told["fixes"][0]["run"], "ss -tK 'sport = :40000'");
+    assert_eq!(told["fixes"][0]["run"], "ss -tK src 10.0.0.1:40000 dst 192.0.2.1:443");
     assert!(told["fixes"][1]["say"].as_str().unwrap().contains("ip_local_reserved_ports"));
 }
 

@@ -111,16 +111,9 @@ fn process(pid: u32, program: &str) -> Process {
     Process {
         pid,
         program: Some(Text::from(program)),
-        script: None,
-        uid: None,
         user: Some(Text::from("alice")),
-        is_own: false,
-        same_program: false,
-        interpreted: false,
-        exiting: false,
-        inherited: false,
-        service: None,
         same_user: Some(true),
+        ..Process::UNKNOWN
     }
 }
 

@@ -84,6 +84,7 @@ fn copy(from: &Process, to: &mut Process) {
     to.is_own = from.is_own;
     to.same_program = from.same_program;
     to.interpreted = from.interpreted;
+    to.is_parent = from.is_parent;
     to.exiting = from.exiting;
     to.inherited = from.inherited;
     to.service = from.service;

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::super::descriptor::Descriptor;
 use super::super::files::{self, ShortPath};
 use super::super::procfs::Status;
+use super::super::signals;
 use super::super::system;
 use super::{Query, Scratch, numbers_processes_as_we_do, own_pid, why_unread};
 
@@ -98,6 +99,11 @@ fn has_known_owner(network: &Descriptor) -> Fact<bool> {
 pub(super) fn filter_refuses(query: &Query<'_>) -> Fact<bool> {
     if query.pid != own_pid() {
         return Fact::Unknown(Why::NotSupported);
+    }
+    // A filter may raise it instead of an answer, and the program would handle a call that it did
+    // not make.
+    if signals::is_handled(libc::SIGSYS) {
+        return Fact::Unknown(Why::Seccomp);
     }
     let (number, arguments) = match query.attempt.call {
         Function::Bind => (libc::SYS_bind, [-1, 0, 0, 0, 0]),
