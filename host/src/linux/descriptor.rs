@@ -35,13 +35,19 @@ impl Descriptor {
     /// closed, where there is none.
     pub(super) fn high(low: OwnedFd) -> Result<Self, Errno> {
         let low = Self(low.into_raw_fd());
-        let floors = floors(number_limit());
-        if floors[0].is_some_and(|floor| low.0 >= floor) {
+        if low.0 >= BEST {
             return Ok(low);
         }
-        let mut floors = floors.into_iter().flatten();
-        let high = floors.find_map(|floor| fcntl_dupfd_cloexec(&low, floor).ok());
-        high.map(|high| Self(high.into_raw_fd())).ok_or(Errno::MFILE)
+        let high = match fcntl_dupfd_cloexec(&low, BEST) {
+            Ok(high) => high,
+            // That is beyond the limit: the limit is asked only now, for it mostly is not.
+            Err(_) => {
+                let mut floors = floors(number_limit()).into_iter().flatten();
+                let high = floors.find_map(|floor| fcntl_dupfd_cloexec(&low, floor).ok());
+                high.ok_or(Errno::MFILE)?
+            }
+        };
+        Ok(Self(high.into_raw_fd()))
     }
 
     /// Puts this open file in the place of `old`, in one step: the number is never free.
@@ -63,11 +69,14 @@ impl Descriptor {
     }
 }
 
+/// From here on no select(2) can name a descriptor.
+const BEST: RawFd = 1024;
+
 /// The lowest numbers that a descriptor of ours may get, best first (getrlimit(2),
 /// `RLIMIT_NOFILE`).
 ///
-/// From 1024 on no select(2) can name it. Below that only the last few numbers are far from what
-/// the program counts on. With hardly any numbers there is none to spare.
+/// Below [`BEST`] only the last few numbers are far from what the program counts on. With hardly any
+/// numbers there is none to spare.
 fn floors(limit: Option<u64>) -> [Option<RawFd>; 2] {
     const ROOM_ABOVE: u64 = 1100;
     const LOWEST: i64 = 10;
@@ -77,7 +86,7 @@ fn floors(limit: Option<u64>) -> [Option<RawFd>; 2] {
             let floor = i64::try_from(limit).unwrap_or(0) - below;
             if floor < LOWEST { None } else { RawFd::try_from(floor).ok() }
         }),
-        _ => [Some(1024), None],
+        _ => [Some(BEST), None],
     }
 }
 

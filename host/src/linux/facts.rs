@@ -142,8 +142,12 @@ pub fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
 /// has then nothing to do with it.
 #[inline(never)]
 fn is_of_another_network(query: &Query<'_>, facts: &mut Facts) -> bool {
-    let decided_there =
-        matches!(query.code.number, code::EADDRINUSE | code::EACCES | code::EADDRNOTAVAIL);
+    let decided_there = match query.code.number {
+        // Where there is a port to look up, the look-up tells.
+        code::EADDRINUSE => query.target().is_none(),
+        code::EACCES | code::EADDRNOTAVAIL => true,
+        _ => false,
+    };
     let socket = &query.attempt.socket;
     if decided_there
         && (socket.is_tcp() || socket.is_udp())
@@ -200,8 +204,11 @@ fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     let Scratch { found, short, owners, netlink, arguments, own_arguments, .. } = scratch;
     let buffers = sockdiag::Buffers { one: short, many: netlink };
     facts.sockets_unknown = ports::find(&target, found, buffers, limits).err();
+    own_socket(query, found.network, facts);
+    if facts.same_network == Fact::Known(false) {
+        return;
+    }
     facts.sockets_total = found.total;
-    own_socket(query, facts);
     if found.total == 0 {
         return;
     }
@@ -240,8 +247,13 @@ fn find_peers(found: &Found, facts: &mut Facts, buffers: sockdiag::Buffers<'_>, 
 
 /// What the kernel says of the program's socket that only matters here.
 #[inline(never)]
-fn own_socket(query: &Query<'_>, facts: &mut Facts) {
+fn own_socket(query: &Query<'_>, network_here: u64, facts: &mut Facts) {
     let Some(descriptor) = query.descriptor() else { return };
+    facts.same_network = match trial::network(descriptor) {
+        Ok(network) if network_here != 0 => Fact::Known(network == network_here),
+        Ok(_) => Fact::Unknown(Why::NotSupported),
+        Err(errno) => Fact::Unknown(why(errno)),
+    };
     facts.device = trial::device(descriptor);
     facts.socket_uid = match rustix::fs::fstat(descriptor) {
         Ok(stat) => Fact::Known(stat.st_uid),

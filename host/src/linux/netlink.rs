@@ -1,5 +1,7 @@
 //! Questions to the kernel over netlink (netlink(7)), and its answers, which are not trusted.
 
+use std::os::fd::{AsFd, BorrowedFd};
+
 use bindshim_core::facts::Why;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -145,6 +147,12 @@ struct Datagram {
 pub(super) struct Channel {
     socket: Descriptor,
     sequence: u32,
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
 }
 
 impl Channel {

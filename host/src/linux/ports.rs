@@ -33,6 +33,9 @@ pub(super) struct Target {
 pub(super) struct Found {
     rows: [Row; MAX_SOCKETS],
     listed: u32,
+    /// The network namespace that was looked at (`SO_NETNS_COOKIE`); 0 where the kernel does not
+    /// tell.
+    pub(super) network: u64,
     /// A port nearby that nobody has, as far as was looked; 0 where none is known.
     pub(super) unused_port: u16,
     /// How many there are, also those that are not listed.
@@ -44,6 +47,7 @@ impl Found {
         self.listed = 0;
         self.total = 0;
         self.unused_port = 0;
+        self.network = 0;
     }
 
     pub(super) fn rows(&self) -> &[Row] {
@@ -96,6 +100,7 @@ pub(super) fn find(
 ) -> Result<(), Why> {
     found.clear();
     let mut diagnostics = Diagnostics::open(buffers, limits).map_err(Failure::why)?;
+    found.network = diagnostics.network();
     let result = if target.protocol == UDP {
         walk(&mut diagnostics, target, ANY, found)
     } else {
@@ -342,8 +347,13 @@ mod tests {
     fn a_listener_that_is_gone_is_not_found_again() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = target("0.0.0.0", listener.local_addr().unwrap().port());
-        let mut found =
-            Found { rows: [Row::default(); MAX_SOCKETS], listed: 0, unused_port: 0, total: 0 };
+        let mut found = Found {
+            rows: [Row::default(); MAX_SOCKETS],
+            listed: 0,
+            unused_port: 0,
+            network: 0,
+            total: 0,
+        };
         let (mut one, mut many) = (vec![0; 512], vec![0; 16_384]);
         find(&target, &mut found, Buffers { one: &mut one, many: &mut many }, LIMITS).unwrap();
         let row = found.rows()[0];

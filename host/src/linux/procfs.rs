@@ -284,6 +284,7 @@ pub(super) fn fill(subject: Subject, buffers: &mut Buffers<'_>, process: &mut Pr
     }
     process.inherited = process.inherited && is_left_behind(subject.pid, buffers.short);
     process.is_parent = process.same_program
+        && !process.is_own
         && Stat::read(subject.own, buffers.short).is_ok_and(|own| own.ppid == subject.pid);
 }
 

@@ -3,6 +3,7 @@
 //! Layouts: include/uapi/linux/inet_diag.h. Semantics: net/ipv4/inet_diag.c, net/ipv4/udp_diag.c.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
 
 use bindshim_core::address::Address;
 use bindshim_core::conflict::Reach;
@@ -12,6 +13,7 @@ use rustix::net::netlink::SOCK_DIAG;
 
 use super::limits::Limits;
 use super::netlink::{Attributes, Channel, DUMP, Failure, HEADER, u16_at, u32_at};
+use super::trial;
 
 /// `AF_INET` and `AF_INET6`, as bytes of the protocol.
 pub(super) const INET: u8 = 2;
@@ -240,6 +242,11 @@ impl<'a> Diagnostics<'a> {
     pub(super) fn open(buffers: Buffers<'a>, limits: Limits) -> Result<Self, Failure> {
         let channel = Channel::open(Some(SOCK_DIAG)).map_err(Failure::Refused)?;
         Ok(Self { channel, buffers, limits })
+    }
+
+    /// The network namespace that answers; 0 where the kernel does not tell.
+    pub(super) fn network(&self) -> u64 {
+        trial::network(self.channel.as_fd()).unwrap_or(0)
     }
 
     /// Looks up the TCP listener that a packet would reach, without a walk over all sockets, and

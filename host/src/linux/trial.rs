@@ -124,7 +124,7 @@ pub(super) fn own_port_range(socket: BorrowedFd<'_>) -> Option<(u16, u16)> {
 }
 
 /// The number of a socket's network namespace.
-fn network(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
+pub(super) fn network(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
     let mut cookie = 0_u64;
     let mut length: libc::socklen_t = size_of::<u64>() as libc::socklen_t;
     let arguments = [
