@@ -285,7 +285,16 @@ pub(super) fn fill(subject: Subject, buffers: &mut Buffers<'_>, process: &mut Pr
     process.inherited = process.inherited && is_left_behind(subject.pid, buffers.short);
     process.is_parent = process.same_program
         && !process.is_own
-        && Stat::read(subject.own, buffers.short).is_ok_and(|own| own.ppid == subject.pid);
+        && parent_of(subject.own, buffers.short) == Some(subject.pid);
+}
+
+/// The parent of a process: our own is asked for without a file.
+pub(super) fn parent_of(pid: u32, buffer: &mut [u8]) -> Option<u32> {
+    let number = |pid: rustix::process::Pid| pid.as_raw_nonzero().get().unsigned_abs();
+    if number(rustix::process::getpid()) == pid {
+        return rustix::process::getppid().map(number);
+    }
+    Stat::read(pid, buffer).ok().map(|stat| stat.ppid)
 }
 
 /// Whether the process that started it is gone: then the first process of the system has it, or one

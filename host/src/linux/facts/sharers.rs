@@ -7,7 +7,7 @@ use rustix::thread::{SecureComputingMode, secure_computing_mode};
 use super::listed::{add_blank, add_socket, fill_owner};
 use super::{Query, Scratch, find_owners};
 use crate::linux::ports::{self, Found};
-use crate::linux::procfs::{self, Stat, Subject};
+use crate::linux::procfs::{self, Subject, parent_of};
 use crate::linux::sockdiag::{self, ANY, BOUND, LISTENING, UDP};
 
 /// Fills in the sockets of strangers that overlap with the one of a success. Nothing is asked under
@@ -58,20 +58,16 @@ fn keep_strangers(
     buffers: &mut procfs::Buffers<'_>,
     facts: &mut Facts,
 ) {
-    let parent = parent_of(own, buffers);
+    let parent = parent_of(own, buffers.short);
     let master = parent.filter(|parent| is_same_program(*parent, own, buffers, facts));
     found.retain(|row| {
         let is_kin = row.owner != 0
             && (row.owner == own
                 || Some(row.owner) == parent
-                || parent_of(row.owner, buffers)
+                || parent_of(row.owner, buffers.short)
                     .is_some_and(|theirs| theirs == own || Some(theirs) == master));
         !is_kin
     });
-}
-
-fn parent_of(pid: u32, buffers: &mut procfs::Buffers<'_>) -> Option<u32> {
-    Stat::read(pid, buffers.short).ok().map(|stat| stat.ppid)
 }
 
 /// Whether two processes run the same program; found out in a place of `facts`, for it is large.
