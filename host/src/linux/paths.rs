@@ -39,10 +39,21 @@ pub(super) fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts
         },
         Some(Address::Abstract(name)) if query.code.number == code::EADDRINUSE => {
             let Some(kind) = attempt.socket.kind else { return };
-            find_holders(query, Wanted::Name(name, kind), scratch, facts);
+            match raw_bytes(name) {
+                Ok(name) => find_holders(query, Wanted::Name(name, kind), scratch, facts),
+                Err(why) => facts.path.used = Fact::Unknown(why),
+            }
         }
         _ => {}
     }
+}
+
+/// The bytes of a path or name, of which the text is the printable form. Those that were spelled
+/// out are not known any more; nor are those that were cut, for 108 bytes fit unless some are
+/// spelled.
+fn raw_bytes(text: &Text<128>) -> Result<&[u8], Why> {
+    let text = text.as_str();
+    if text.contains("\\x") { Err(Why::Failed) } else { Ok(text.as_bytes()) }
 }
 
 /// A path with a NUL at its end, on the stack: `sun_path` has 108 bytes.
@@ -61,18 +72,12 @@ impl Path {
         Some(Self { bytes, length: path.len() })
     }
 
-    /// The path of an attempt, as this process may look at it. Bytes that were spelled out to make
-    /// them printable are not known any more.
+    /// The path of an attempt, as this process may look at it.
     fn of_text(query: &Query<'_>, text: &Text<128>) -> Result<Self, Why> {
         if query.pid != own_pid() {
             return Err(Why::NotSupported);
         }
-        let path = text.as_str();
-        if path.contains("\\x") {
-            Err(Why::Failed)
-        } else {
-            Self::new(path.as_bytes()).ok_or(Why::Failed)
-        }
+        Self::new(raw_bytes(text)?).ok_or(Why::Failed)
     }
 
     fn bytes(&self) -> &[u8] {

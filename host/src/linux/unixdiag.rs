@@ -4,7 +4,6 @@
 use bindshim_core::attempt::SocketType;
 use bindshim_core::facts::path::UseState;
 use bindshim_core::facts::{MAX_SOCKETS, Why};
-use bindshim_core::text::Text;
 use rustix::net::netlink::SOCK_DIAG;
 
 use super::limits::Limits;
@@ -46,8 +45,8 @@ pub(super) struct FileId {
 pub(super) enum Wanted<'a> {
     /// The socket file; and its path, as the program gave it.
     File(FileId, &'a [u8]),
-    /// The abstract name in its printable form, without its NUL, for a socket of this type.
-    Name(&'a Text<128>, SocketType),
+    /// The bytes of the abstract name, without its first NUL, for a socket of this type.
+    Name(&'a [u8], SocketType),
 }
 
 /// Sockets in the way, the most telling kind alone. All-zero bytes are an empty list.
@@ -214,10 +213,9 @@ impl<'a> Shown<'a> {
                 file.inode == id.inode
                     && (file.device == id.device || last_name(self.name) == last_name(path))
             }),
-            Wanted::Name(text, kind) => match self.name {
-                [0, name @ ..] => kind_of(self.kind) == kind && Text::from_bytes(name) == *text,
-                _ => false,
-            },
+            Wanted::Name(name, kind) => {
+                kind_of(self.kind) == kind && self.name.strip_prefix(&[0]) == Some(name)
+            }
         }
     }
 }
@@ -286,12 +284,13 @@ mod tests {
             ("app", SocketType::Stream, true),
             ("app", SocketType::Datagram, false),
             ("ap", SocketType::Stream, false),
+            ("app\0", SocketType::Stream, false),
         ] {
-            assert_eq!(shown.is(Wanted::Name(&Text::from(name), kind)), is_it);
+            assert_eq!(shown.is(Wanted::Name(name.as_bytes(), kind)), is_it);
         }
         let path = row(b"app\0", Some((1, 1)));
         let path = Shown::parse(&path).unwrap();
-        assert!(!path.is(Wanted::Name(&Text::from("app"), SocketType::Stream)));
+        assert!(!path.is(Wanted::Name(b"app", SocketType::Stream)));
     }
 
     proptest::proptest! {

@@ -14,12 +14,14 @@ use crate::record::{Certainty, Diagnosis};
 
 use super::super::Case;
 use super::super::tell::{Who, fix, fix_by, found, say};
-use super::{for_shell, kind_name};
+use super::{for_shell, kind_name, name};
 
 pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     match &case.attempt.address {
         Some(Address::Path(path)) => path_taken(case, path.as_str(), diagnosis),
-        Some(Address::Abstract(_)) => name_taken(case, diagnosis),
+        Some(address @ Address::Abstract(name)) => {
+            name::taken(case, address, name.as_str(), diagnosis)
+        }
         _ => false,
     }
 }
@@ -236,41 +238,8 @@ fn not_a_socket(path: &str, kind: FileKind, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn name_taken(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
-    let Some(address) = &case.attempt.address else { return false };
-    match case.facts.path.used {
-        Fact::Known(Some(_)) => {}
-        Fact::Known(None) => {
-            say!(diagnosis.summary, "{address} was taken when bind was called, and is free by now");
-            return false;
-        }
-        Fact::Unknown(why) => {
-            say!(diagnosis.summary, "{address} is taken; by whom is unknown: {}", why.phrase());
-            return false;
-        }
-    }
-    let socket = case.facts.sockets.first();
-    let owner = socket.and_then(|socket| socket.owner.known());
-    found(diagnosis, Cause::AbstractNameTaken, Certainty::Certain);
-    say!(diagnosis.summary, "{} already has the abstract name {address}", Owner(socket));
-    diagnosis.retry_cures = match owner {
-        Some(owner) if owner.is_own => Some(false),
-        Some(owner) if owner.exiting => Some(true),
-        _ => None,
-    };
-    if let Some(owner) = owner.filter(|owner| !owner.is_own && owner.pid > 1) {
-        fix_by(
-            diagnosis,
-            format_args!("stop it if you do not need it; its name goes with it"),
-            format_args!("kill {}", owner.pid),
-        );
-    }
-    fix(diagnosis, format_args!("give one of the two another name"));
-    true
-}
-
 /// Who has a socket, for a sentence.
-struct Owner<'a>(Option<&'a PortSocket>);
+pub(super) struct Owner<'a>(pub(super) Option<&'a PortSocket>);
 
 impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -149,5 +149,12 @@ pub(super) fn names() -> Vec<Row> {
             Fact::Unknown(Why::Seccomp),
             "@app is taken; by whom is unknown: a seccomp filter forbids looking",
         ),
+        Row {
+            attempt: unix(Address::Abstract(Text::from_bytes(b"app\xff"))),
+            ..nobody(
+                Fact::Unknown(Why::Failed),
+                "@app\\xff is taken; by whom is unknown: not all of its bytes are printable, so that other names look the same",
+            )
+        },
     ])
 }
