@@ -113,7 +113,7 @@ fn read_table(
         };
         for line in buffer[..complete].split(|byte| *byte == b'\n') {
             if let Some((kind, state, inode)) = bound_to(line, path) {
-                holders.add(kind, state, Row::of_unix(inode, 0, NO_UID));
+                holders.add(kind, state, path, Row::of_unix(inode, 0, NO_UID));
             }
         }
         buffer.copy_within(complete..held, 0);

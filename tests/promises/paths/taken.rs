@@ -235,20 +235,53 @@ fn the_same_name_of_another_file_is_not_in_another_namespace() {
     assert_cause(&record, "stale_socket_file", "probable", Cure::No);
 }
 
+/// Runs a script in a mount namespace of its own, in which `$0` is the victim `steps`, and gives
+/// the only failure of the victim that the script ends as.
+#[track_caller]
+fn failure_among_mounts(room: &Room, script: &str) -> Value {
+    let victim = room.victim("steps");
+    let ended = room
+        .run("unshare", "--mount sh -c")
+        .args([Path::new(script), &victim])
+        .recorded(room)
+        .finish();
+    failure_in(&ended)
+}
+
+/// Starts a bare victim in the room of a script, and waits until it holds.
+fn held(steps: &str) -> String {
+    format!(
+        "(LD_PRELOAD= $0 {steps} hold > said &) && until grep -q holding said; do sleep 0.01; done"
+    )
+}
+
+const LAYERS: &str = "mkdir lower upper all && mount -t tmpfs none upper \
+    && mkdir upper/files upper/work \
+    && mount -t overlay none -o lowerdir=lower,upperdir=upper/files,workdir=upper/work all";
+
 /// The device that `stat` shows is not the one that the kernel names there.
 #[test]
 fn path_listener_on_a_layered_file_system() {
     let room = Room::for_root("file systems are mounted");
-    let victim = room.victim("steps");
-    let victim = victim.display();
-    let script = format!(
-        "mkdir lower upper all && mount -t tmpfs none upper && mkdir upper/files upper/work \
-         && mount -t overlay none -o lowerdir=lower,upperdir=upper/files,workdir=upper/work all \
-         && (LD_PRELOAD= {victim} unix bind all/app.sock listen hold > said &) \
-         && until grep -q holding said; do sleep 0.01; done && exec {victim} unix bind all/app.sock"
-    );
-    let ended = room.run("unshare", "--mount sh -c").args([script]).recorded(&room).finish();
-    let record = failure_in(&ended);
-    assert_cause(&record, "path_listener", "certain", Cure::No);
+    let held = held("unix bind all/app.sock listen");
+    let script = format!("{LAYERS} && {held} && exec $0 unix bind all/../all/app.sock");
+    let record = failure_among_mounts(&room, &script);
+    assert_cause(&record, "path_listener", "probable", Cure::No);
     assert_eq!(record["diagnosis"]["holders_total"], 1, "{record}");
+}
+
+/// Fresh file systems in memory number their files alike.
+#[test]
+fn a_file_of_the_same_number_and_name_is_another_one() {
+    let room = Room::for_root("file systems are mounted");
+    let mounts = "mkdir a b && mount -t tmpfs none a && mount -t tmpfs none b";
+    let held = held("unix bind a/app.sock listen");
+    let script = format!(
+        "{mounts} && {held} && LD_PRELOAD= $0 unix bind b/app.sock > bound \
+         && test $(stat -c %i a/app.sock) = $(stat -c %i b/app.sock) \
+         && exec $0 unix bind b/app.sock"
+    );
+    let record = failure_among_mounts(&room, &script);
+    assert_eq!(record["diagnosis"]["cause"], "stale_socket_file", "{record}");
+    assert_eq!(record["diagnosis"]["holders_total"], 0, "{record}");
 }

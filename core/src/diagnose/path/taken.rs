@@ -51,6 +51,13 @@ fn socket_file(case: &Case<'_>, path: &str, diagnosis: &mut Diagnosis) -> bool {
     match case.facts.path.used {
         Fact::Known(Some(used)) => in_use(case, path, used, diagnosis),
         Fact::Known(None) => stale(case, path, diagnosis),
+        Fact::Unknown(_) if case.facts.path.is_doubtful => {
+            say!(
+                diagnosis.summary,
+                "the socket file {path} is there, and a socket that may have it; this file system does not show which file a socket has"
+            );
+            return false;
+        }
         Fact::Unknown(why) => {
             say!(
                 diagnosis.summary,
@@ -68,11 +75,14 @@ fn in_use(case: &Case<'_>, path: &str, used: Use, diagnosis: &mut Diagnosis) {
     let who = Owner(case.facts.sockets.first());
     let own_kind = case.attempt.socket.kind;
     match used.place {
-        Place::Here if own_kind.is_some_and(|own| own != used.kind) => {
+        Place::Here | Place::HereByName if own_kind.is_some_and(|own| own != used.kind) => {
             other_type(path, used, own_kind, &who, diagnosis);
         }
-        Place::Here => served(path, used, &who, diagnosis),
+        Place::Here | Place::HereByName => served(path, used, &who, diagnosis),
         place => other_namespace(path, used, place, &who, diagnosis),
+    }
+    if used.place == Place::HereByName {
+        diagnosis.certainty = Certainty::Probable;
     }
     // What does not listen may be about to end; in any case its file stays, unless it cleans up.
     diagnosis.retry_cures =
@@ -136,7 +146,7 @@ fn other_namespace(
 ) {
     let certainty = match place {
         Place::ElsewhereByName => Certainty::Possible,
-        Place::Here | Place::Elsewhere => Certainty::Certain,
+        Place::Here | Place::HereByName | Place::Elsewhere => Certainty::Certain,
     };
     found(diagnosis, Cause::PathOtherNamespace, certainty);
     let does = if is_served(used) { "serves" } else { "has" };

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use bindshim_core::attempt::{Attempt, SocketType};
 use bindshim_core::code::Code;
-use bindshim_core::facts::path::{Obstacle, ObstacleKind, UseState};
+use bindshim_core::facts::SocketState;
+use bindshim_core::facts::path::{Obstacle, ObstacleKind, Place, Use, UseState};
 
 use super::super::clock::monotonic_ns;
 use super::*;

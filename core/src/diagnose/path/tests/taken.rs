@@ -11,7 +11,7 @@ fn held_by(owner: Fact<Process>, path: PathFacts, cause: &'static str, say: &'st
 }
 
 pub(super) fn taken() -> Vec<Row> {
-    use Place::{Elsewhere, ElsewhereByName, Here};
+    use Place::{Elsewhere, ElsewhereByName, Here, HereByName};
     use UseState::{Bound, Connected, Listening};
     let held = |path, cause, say| held_by(Fact::Known(app()), path, cause, say);
     let own = Process { is_own: true, same_program: true, ..app() };
@@ -22,6 +22,14 @@ pub(super) fn taken() -> Vec<Row> {
             "path_listener",
             "app (pid 812, user www-data) is already listening on /run/app/a.sock",
         ),
+        Row {
+            certainty: "probable",
+            ..held(
+                used(STREAM, Listening, HereByName),
+                "path_listener",
+                "app (pid 812, user www-data) is already listening on /run/app/a.sock",
+            )
+        },
         held_by(
             Fact::Known(own),
             used(STREAM, Listening, Here),
@@ -115,6 +123,15 @@ pub(super) fn left_over() -> Vec<Row> {
             EADDRINUSE,
             PathFacts { used: Fact::Unknown(Why::NotSupported), ..unused(FileKind::Socket, all) },
             "the socket file /run/app/a.sock is there; whether a program uses it is unknown: this system is too old to tell",
+        ),
+        unknown(
+            EADDRINUSE,
+            PathFacts {
+                used: Fact::Unknown(Why::Failed),
+                is_doubtful: true,
+                ..unused(FileKind::Socket, all)
+            },
+            "the socket file /run/app/a.sock is there, and a socket that may have it; this file system does not show which file a socket has",
         ),
         unknown(
             EADDRINUSE,
