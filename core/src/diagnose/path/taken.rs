@@ -13,8 +13,8 @@ use crate::facts::{Fact, PortSocket, Why};
 use crate::record::{Certainty, Diagnosis};
 
 use super::super::Case;
-use super::super::tell::{Who, fix, fix_by, found, say};
-use super::{for_shell, kind_name, name};
+use super::super::tell::{Who, fix, found, say};
+use super::{kind_name, name};
 
 pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     match &case.attempt.address {
@@ -188,33 +188,41 @@ fn stop(who: &Owner<'_>, diagnosis: &mut Diagnosis) {
     }
 }
 
-/// Nobody is seen to have the file. Another network namespace may be hidden from this process.
+/// Nobody is seen to have the file. Another network namespace may be hidden from this process, and
+/// not every file system shows which file a socket has.
 fn stale(case: &Case<'_>, path: &str, diagnosis: &mut Diagnosis) {
-    let certainty = match case.facts.path.elsewhere {
-        Fact::Known(()) => Certainty::Probable,
-        Fact::Unknown(_) => Certainty::Possible,
-    };
+    let facts = &case.facts.path;
+    let is_all_seen = facts.has_true_device && facts.elsewhere == Fact::Known(());
+    let certainty = if is_all_seen { Certainty::Probable } else { Certainty::Possible };
     found(diagnosis, Cause::StaleSocketFile, certainty);
     say!(
         diagnosis.summary,
         "the socket file {path} is there, but no socket that is to be seen has it"
     );
-    match case.facts.path.elsewhere {
+    match facts.elsewhere {
+        Fact::Known(()) if !facts.has_true_device => say!(
+            diagnosis.summary,
+            "; this file system does not show for certain which file a socket has"
+        ),
         Fact::Known(()) => say!(diagnosis.summary, ": a program left it behind when it ended"),
+        Fact::Unknown(_) if facts.is_doubtful => say!(
+            diagnosis.summary,
+            ": it is left over, or in use in another network namespace, where a socket was seen that may have it"
+        ),
         Fact::Unknown(why) => say!(
             diagnosis.summary,
-            ": left behind by a program that ended, or in use in another network namespace ({})",
+            ": it is left over, or in use in another network namespace ({})",
             why.phrase()
         ),
     }
     diagnosis.retry_cures = Some(false);
-    let advice = format_args!(
-        "if no program uses it (ss -xlp lists those that listen; each network namespace has a list of its own), remove the file"
+    // In words alone: only who runs the programs can know that none of them uses it.
+    fix(
+        diagnosis,
+        format_args!(
+            "if no program uses it (ss -xlp shows those that listen; each network namespace has a list of its own), remove it"
+        ),
     );
-    match for_shell(case, path) {
-        Some(path) => fix_by(diagnosis, advice, format_args!("rm {path}")),
-        None => fix(diagnosis, advice),
-    }
     fix(
         diagnosis,
         format_args!(

@@ -7,9 +7,10 @@ use bindshim_core::facts::{Fact, Facts, SocketState, Why};
 
 use super::super::facts::{Query, Scratch, add_socket, fill_owner, find_owners};
 use super::super::files::ShortPath;
+use super::super::namespaces::{self, Search};
+use super::super::procfs;
 use super::super::sockdiag::{Row, UDP};
 use super::super::unixdiag::{self, FileId, NO_UID, Wanted};
-use super::super::{namespaces, procfs};
 use super::{Path, way};
 
 /// Who has a socket file.
@@ -98,23 +99,33 @@ fn find_elsewhere(
     facts: &mut Facts,
 ) {
     let Scratch { holders, netlink, owners, short, .. } = scratch;
-    let result = namespaces::find(path.bytes(), holders, owners, netlink, query.limits());
+    let mut search = Search { path: path.bytes(), has_doubt: false };
+    let result = namespaces::find(&mut search, holders, owners, netlink, query.limits());
     facts.path.elsewhere = result.map_or_else(Fact::Unknown, Fact::Known);
-    if holders.total == 0 {
+    let missing = match holders.total {
+        0 => Why::NotVisible,
+        _ => find_owners(query, holders.rows_mut(), owners, short),
+    };
+    let Some((nth, place)) = which(holders.rows(), path, id) else {
+        if search.has_doubt {
+            facts.path.is_doubtful = true;
+            facts.path.elsewhere = Fact::Unknown(result.err().unwrap_or(Why::Failed));
+        }
         return;
-    }
-    let missing = find_owners(query, holders.rows_mut(), owners, short);
-    let rows = holders.rows();
-    let same = |row: &Row| is_same_file(row.owner, path.bytes(), id);
-    let certain = rows.iter().position(|row| same(row) == Some(true));
-    let (nth, place) = match (certain, rows.iter().position(|row| same(row).is_none())) {
-        (Some(nth), _) => (nth, Place::Elsewhere),
-        (None, Some(nth)) => (nth, Place::ElsewhereByName),
-        (None, None) => return,
     };
     holders.keep(nth);
     use_first(place, scratch, facts);
     list(query, missing, scratch, facts);
+}
+
+/// Which of the sockets that were bound to the path elsewhere has the file, certainly or maybe.
+fn which(rows: &[Row], path: &Path, id: FileId) -> Option<(usize, Place)> {
+    let same = |row: &Row| is_same_file(row.owner, path.bytes(), id);
+    if let Some(nth) = rows.iter().position(|row| same(row) == Some(true)) {
+        return Some((nth, Place::Elsewhere));
+    }
+    let nth = rows.iter().position(|row| same(row).is_none())?;
+    Some((nth, Place::ElsewhereByName))
 }
 
 /// Whether a process finds this very file under the path; `None` where that is not to be seen.

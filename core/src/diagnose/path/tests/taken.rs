@@ -87,12 +87,22 @@ pub(super) fn taken() -> Vec<Row> {
     ])
 }
 
+fn doubtful(mut row: Row) -> Row {
+    row.facts.path.is_doubtful = true;
+    row
+}
+
+/// On a file system that shows other devices than the kernel.
+fn layered(mut row: Row) -> Row {
+    row.facts.path.has_true_device = false;
+    row
+}
+
 pub(super) fn left_over() -> Vec<Row> {
     let all = Fact::Known(());
     let other = |kind, summary| row(EADDRINUSE, unused(kind, all), "path_not_a_socket", summary);
     let stale = |elsewhere, certainty, summary| Row {
         certainty,
-        command: Some("rm /run/app/a.sock"),
         ..row(EADDRINUSE, unused(FileKind::Socket, elsewhere), "stale_socket_file", summary)
     };
     Vec::from([
@@ -104,8 +114,18 @@ pub(super) fn left_over() -> Vec<Row> {
         stale(
             Fact::Unknown(Why::Budget),
             "possible",
-            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: left behind by a program that ended, or in use in another network namespace (the time for a diagnosis ran out)",
+            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: it is left over, or in use in another network namespace (the time for a diagnosis ran out)",
         ),
+        doubtful(stale(
+            Fact::Unknown(Why::Failed),
+            "possible",
+            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: it is left over, or in use in another network namespace, where a socket was seen that may have it",
+        )),
+        layered(stale(
+            all,
+            "possible",
+            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it; this file system does not show for certain which file a socket has",
+        )),
         other(FileKind::Regular, "/run/app/a.sock is a regular file"),
         other(FileKind::Directory, "/run/app/a.sock is a directory"),
         other(FileKind::Other, "/run/app/a.sock is a device or FIFO"),
