@@ -24,6 +24,17 @@ fn a_stale_file_under_a_relative_path() {
     assert_stale(&record);
 }
 
+/// Nobody has ended there: the program itself has closed the socket.
+#[test]
+fn a_stale_file_of_the_process_itself() {
+    let room = Room::new();
+    let steps = "unix bind app.sock close unix bind app.sock";
+    let record = failure_in(&room.run_victim("steps", steps).recorded(&room).finish());
+    assert_stale(&record);
+    let summary = record["diagnosis"]["summary"].as_str().unwrap_or_default();
+    assert!(summary.contains("left over from one that was closed"), "{record}");
+}
+
 #[test]
 fn a_stale_file_in_a_changed_root() {
     let room = Room::for_root("a root directory is changed");

@@ -204,14 +204,14 @@ fn stale(case: &Case<'_>, path: &str, diagnosis: &mut Diagnosis) {
             diagnosis.summary,
             "; this file system does not show for certain which file a socket has"
         ),
-        Fact::Known(()) => say!(diagnosis.summary, ": a program left it behind when it ended"),
+        Fact::Known(()) => say!(diagnosis.summary, ": it is left over from one that was closed"),
         Fact::Unknown(_) if facts.is_doubtful => say!(
             diagnosis.summary,
-            ": it is left over, or in use in another network namespace, where a socket was seen that may have it"
+            ": it is left over from one that was closed, or in use in another network namespace, where a socket was seen that may have it"
         ),
         Fact::Unknown(why) => say!(
             diagnosis.summary,
-            ": it is left over, or in use in another network namespace ({})",
+            ": it is left over from one that was closed, or in use in another network namespace ({})",
             why.phrase()
         ),
     }

@@ -109,17 +109,17 @@ pub(super) fn left_over() -> Vec<Row> {
         stale(
             all,
             "probable",
-            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: a program left it behind when it ended",
+            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: it is left over from one that was closed",
         ),
         stale(
             Fact::Unknown(Why::Budget),
             "possible",
-            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: it is left over, or in use in another network namespace (the time for a diagnosis ran out)",
+            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: it is left over from one that was closed, or in use in another network namespace (the time for a diagnosis ran out)",
         ),
         doubtful(stale(
             Fact::Unknown(Why::Failed),
             "possible",
-            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: it is left over, or in use in another network namespace, where a socket was seen that may have it",
+            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: it is left over from one that was closed, or in use in another network namespace, where a socket was seen that may have it",
         )),
         layered(stale(
             all,
