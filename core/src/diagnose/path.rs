@@ -1,5 +1,6 @@
 //! Unix sockets: who has the path or the abstract name, and what is wrong with the way there.
 
+mod name;
 mod refused;
 mod taken;
 

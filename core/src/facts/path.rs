@@ -52,6 +52,9 @@ pub enum UseState {
 pub enum Place {
     /// That of the process.
     Here,
+    /// That of the process. The file system shows its files under another device than the kernel
+    /// does; that it is the same file is shown by the inode's number and the socket's name.
+    HereByName,
     /// Another one, and its process finds the same file under the path.
     Elsewhere,
     /// Another one; that it is the same file is shown by the name alone.
@@ -119,6 +122,11 @@ pub struct PathFacts {
     pub file: Fact<FileKind>,
     /// The socket that has it, if one does.
     pub used: Fact<Option<Use>>,
+    /// Whether `stat` shows a file under the device that the kernel's own record of a socket names,
+    /// so that no other file can be taken for it, nor it for another.
+    pub has_true_device: bool,
+    /// Whether a socket was seen of which it cannot be told whether it has this very file.
+    pub is_doubtful: bool,
     /// Whether the sockets of all other network namespaces that are to be seen were looked
     /// through.
     pub elsewhere: Fact<()>,
@@ -138,6 +146,8 @@ impl PathFacts {
     pub const NONE: Self = Self {
         file: Fact::Unknown(Why::NotAsked),
         used: Fact::Unknown(Why::NotAsked),
+        has_true_device: false,
+        is_doubtful: false,
         elsewhere: Fact::Unknown(Why::NotAsked),
         obstacle: Fact::Unknown(Why::NotAsked),
         directory: Fact::Unknown(Why::NotAsked),

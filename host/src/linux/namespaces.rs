@@ -24,11 +24,37 @@ const LISTENS: u64 = 1 << 16;
 const CLOSE: u8 = 7;
 const LISTEN: u8 = 10;
 
-/// Lists the sockets of other network namespaces that were bound to `path`, by that very name.
+/// What to look for, and what may be it.
+pub(super) struct Search<'a> {
+    /// The path of the socket file, as the program gave it.
+    pub(super) path: &'a [u8],
+    /// Whether a socket was seen that may have the file by another name: one whose last part is
+    /// the same, or one that says nothing without the working directory of that time.
+    pub(super) has_doubt: bool,
+}
+
+impl Search<'_> {
+    fn see(&mut self, bound: &Bound<'_>, holders: &mut Holders) {
+        let Bound { name, kind, state, inode } = *bound;
+        if name == self.path {
+            holders.add(kind, state, name, Row::of_unix(inode, 0, NO_UID));
+        }
+        let is_abstract = name.starts_with(b"@");
+        let is_relative = !name.starts_with(b"/");
+        self.has_doubt |= !is_abstract && (is_relative || last_name(name) == last_name(self.path));
+    }
+}
+
+/// What follows the last slash that is not at the end.
+fn last_name(path: &[u8]) -> &[u8] {
+    path.rsplit(|byte| *byte == b'/').find(|name| !name.is_empty()).unwrap_or_default()
+}
+
+/// Lists the sockets of other network namespaces that were bound to the path, by that very name.
 /// Fails where a namespace was left out.
 #[inline(never)]
 pub(super) fn find(
-    path: &[u8],
+    search: &mut Search<'_>,
     holders: &mut Holders,
     room: &mut Room,
     buffer: &mut [u8],
@@ -39,14 +65,14 @@ pub(super) fn find(
     if !hints::allow_search(begin_ns, limits.deadline_ns) {
         return Err(Why::Budget);
     }
-    let result = walk(path, holders, room, buffer, limits);
+    let result = walk(search, holders, room, buffer, limits);
     hints::spend(monotonic_ns().saturating_sub(begin_ns));
     result
 }
 
 /// Looks at each process, and into the table of each namespace once.
 fn walk(
-    path: &[u8],
+    search: &mut Search<'_>,
     holders: &mut Holders,
     room: &mut Room,
     buffer: &mut [u8],
@@ -75,7 +101,7 @@ fn walk(
             return Err(Why::Budget);
         }
         if let Ok(file) = files::open(table.as_c_str()) {
-            read_table(&file, path, holders, buffer, limits)?;
+            read_table(&file, search, holders, buffer, limits)?;
         }
     }
     // Where not even the first process is to be seen, others are hidden too (hidepid).
@@ -91,7 +117,7 @@ fn table_id(table: &core::ffi::CStr) -> Option<u32> {
 /// Reads a table piece by piece. A line is shorter than the buffer: a path has 108 bytes.
 fn read_table(
     file: &Descriptor,
-    path: &[u8],
+    search: &mut Search<'_>,
     holders: &mut Holders,
     buffer: &mut [u8],
     limits: Limits,
@@ -112,8 +138,8 @@ fn read_table(
             None => 0,
         };
         for line in buffer[..complete].split(|byte| *byte == b'\n') {
-            if let Some((kind, state, inode)) = bound_to(line, path) {
-                holders.add(kind, state, Row::of_unix(inode, 0, NO_UID));
+            if let Some(bound) = Bound::parse(line) {
+                search.see(&bound, holders);
             }
         }
         buffer.copy_within(complete..held, 0);
@@ -121,18 +147,36 @@ fn read_table(
     }
 }
 
-/// Type, state and inode of a socket that is bound to `path` and not connected, from its line:
-/// `ffff...: 00000002 00000000 00010000 0001 01 26698 /run/app.sock` (proc_pid_net(5)).
-fn bound_to(line: &[u8], path: &[u8]) -> Option<(u8, u8, u32)> {
-    // Most sockets have no name: the end of the line is the cheapest to look at.
-    let fields = line.strip_suffix(path)?.strip_suffix(b" ")?;
-    let mut fields = fields.split(|byte| *byte == b' ').filter(|field| !field.is_empty());
-    let flags = hexadecimal(fields.nth(3)?)?;
-    let kind = u8::try_from(hexadecimal(fields.next()?)?).ok()?;
-    let is_unconnected = fields.next()? == UNCONNECTED;
-    let inode = u32::try_from(files::number(fields.next()?)?).ok()?;
-    let state = if flags & LISTENS != 0 { LISTEN } else { CLOSE };
-    (is_unconnected && fields.next().is_none()).then_some((kind, state, inode))
+/// A socket that is bound and not connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Bound<'a> {
+    name: &'a [u8],
+    kind: u8,
+    state: u8,
+    inode: u32,
+}
+
+impl<'a> Bound<'a> {
+    /// Decodes a line:
+    /// `ffff...: 00000002 00000000 00010000 0001 01 26698 /run/app.sock` (proc_pid_net(5)).
+    fn parse(mut line: &'a [u8]) -> Option<Self> {
+        let (_address, _count, _protocol) =
+            (next_field(&mut line)?, next_field(&mut line)?, next_field(&mut line)?);
+        let flags = hexadecimal(next_field(&mut line)?)?;
+        let kind = u8::try_from(hexadecimal(next_field(&mut line)?)?).ok()?;
+        let is_unconnected = next_field(&mut line)? == UNCONNECTED;
+        let inode = u32::try_from(files::number(next_field(&mut line)?)?).ok()?;
+        let state = if flags & LISTENS != 0 { LISTEN } else { CLOSE };
+        (is_unconnected && !line.is_empty()).then_some(Self { name: line, kind, state, inode })
+    }
+}
+
+/// Takes a field and the space after it off the line. Numbers may have spaces before them.
+fn next_field<'a>(line: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let field = line.trim_ascii_start();
+    let end = field.iter().position(|byte| *byte == b' ')?;
+    *line = &field[end + 1..];
+    Some(&field[..end])
 }
 
 fn hexadecimal(digits: &[u8]) -> Option<u64> {
@@ -141,23 +185,50 @@ fn hexadecimal(digits: &[u8]) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::facts::Scratch;
     use super::*;
+    use crate::memory::Mapped;
 
     #[test]
-    fn lines_are_told_by_their_end() {
-        let line = |rest: &str| format!("ffff0: 00000002 00000000 {rest}");
+    fn lines_of_bound_sockets_are_decoded() {
+        let bound = |name: &'static str, kind, state, inode| {
+            Some(Bound { name: name.as_bytes(), kind, state, inode })
+        };
         for (rest, found) in [
-            ("00010000 0001 01 26698 /run/a", Some((1, LISTEN, 26_698))),
-            ("00000000 0002 01     7 /run/a", Some((2, CLOSE, 7))),
+            ("00010000 0001 01 26698 /run/a", bound("/run/a", 1, LISTEN, 26_698)),
+            ("00000000 0002 01     7 /run/a", bound("/run/a", 2, CLOSE, 7)),
+            ("00010000 0001 01 26698  /run/a", bound(" /run/a", 1, LISTEN, 26_698)),
+            ("00010000 0001 01 26698 x /run/a", bound("x /run/a", 1, LISTEN, 26_698)),
             ("00000000 0001 03 26698 /run/a", None),
-            ("00010000 0001 01 26698 /other/run/a", None),
-            ("00010000 0001 01 26698 x /run/a", None),
             ("00010000 0001 01 26698", None),
+            ("00010000 0001 01 26698 ", None),
             ("/run/a", None),
         ] {
-            assert_eq!(bound_to(line(rest).as_bytes(), b"/run/a"), found, "{rest}");
+            let line = format!("ffff0: 00000002 00000000 {rest}");
+            assert_eq!(Bound::parse(line.as_bytes()), found, "{rest}");
         }
-        assert_eq!(bound_to(b"", b"/run/a"), None);
+        assert_eq!(Bound::parse(b""), None);
+    }
+
+    #[test]
+    fn another_name_may_be_that_of_the_file() {
+        for (name, is_listed, has_doubt) in [
+            ("/run/app.sock", true, true),
+            ("/data/app.sock", false, true),
+            ("app.sock", false, true),
+            ("other.sock", false, true),
+            ("/run/other.sock", false, false),
+            ("/run/my-app.sock", false, false),
+            ("@app.sock", false, false),
+        ] {
+            let mut holders = Mapped::<Scratch>::new().unwrap();
+            let mut search = Search { path: b"/run/app.sock", has_doubt: false };
+            let name = name.as_bytes();
+            let bound = Bound { name, kind: 1, state: LISTEN, inode: 7 };
+            search.see(&bound, &mut holders.holders);
+            let found = (holders.holders.total == 1, search.has_doubt);
+            assert_eq!(found, (is_listed, has_doubt), "{bound:?}");
+        }
     }
 
     #[test]

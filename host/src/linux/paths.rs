@@ -3,6 +3,7 @@
 //! Nobody is connected to: a server would notice. What uses a file is known by the file's inode,
 //! which the kernel tells of each bound socket.
 
+mod holders;
 mod way;
 
 #[cfg(test)]
@@ -13,17 +14,14 @@ use core::ffi::CStr;
 use bindshim_core::address::Address;
 use bindshim_core::attempt::{Family, Function};
 use bindshim_core::code;
-use bindshim_core::facts::path::{FileKind, Place, Use, directory_length};
-use bindshim_core::facts::{Fact, Facts, SocketState, Why};
+use bindshim_core::facts::path::{FileKind, directory_length};
+use bindshim_core::facts::{Fact, Facts, Why};
 use bindshim_core::text::Text;
 use rustix::io::Errno;
 
-use super::facts::{Query, Scratch, add_socket, fill_owner, find_owners, own_pid, why_unread};
+use super::facts::{Query, Scratch, own_pid, why_unread};
 use super::files::{self, ShortPath};
-use super::namespaces;
-use super::procfs;
-use super::sockdiag::{Row, UDP};
-use super::unixdiag::{self, FileId, NO_UID, Wanted};
+use super::unixdiag::Wanted;
 
 /// Looks up what may explain a failed bind of a Unix socket.
 #[inline(never)]
@@ -39,10 +37,21 @@ pub(super) fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts
         },
         Some(Address::Abstract(name)) if query.code.number == code::EADDRINUSE => {
             let Some(kind) = attempt.socket.kind else { return };
-            find_holders(query, Wanted::Name(name, kind), scratch, facts);
+            match raw_bytes(name) {
+                Ok(name) => holders::find(query, Wanted::Name(name, kind), scratch, facts),
+                Err(why) => facts.path.used = Fact::Unknown(why),
+            }
         }
         _ => {}
     }
+}
+
+/// The bytes of a path or name, of which the text is the printable form. Those that were spelled
+/// out are not known any more; nor are those that were cut, for 108 bytes fit unless some are
+/// spelled.
+fn raw_bytes(text: &Text<128>) -> Result<&[u8], Why> {
+    let text = text.as_str();
+    if text.contains("\\x") { Err(Why::Failed) } else { Ok(text.as_bytes()) }
 }
 
 /// A path with a NUL at its end, on the stack: `sun_path` has 108 bytes.
@@ -61,18 +70,12 @@ impl Path {
         Some(Self { bytes, length: path.len() })
     }
 
-    /// The path of an attempt, as this process may look at it. Bytes that were spelled out to make
-    /// them printable are not known any more.
+    /// The path of an attempt, as this process may look at it.
     fn of_text(query: &Query<'_>, text: &Text<128>) -> Result<Self, Why> {
         if query.pid != own_pid() {
             return Err(Why::NotSupported);
         }
-        let path = text.as_str();
-        if path.contains("\\x") {
-            Err(Why::Failed)
-        } else {
-            Self::new(path.as_bytes()).ok_or(Why::Failed)
-        }
+        Self::new(raw_bytes(text)?).ok_or(Why::Failed)
     }
 
     fn bytes(&self) -> &[u8] {
@@ -170,95 +173,7 @@ fn in_use(query: &Query<'_>, path: &Path, scratch: &mut Scratch, facts: &mut Fac
     };
     facts.path.file = Fact::Known(kind);
     if let (FileKind::Socket, Some(id)) = (kind, id) {
-        find_holders(query, Wanted::File(id, path.bytes()), scratch, facts);
-        if facts.path.used == Fact::Known(None) {
-            find_elsewhere(query, path, id, scratch, facts);
-        }
-    }
-}
-
-/// The sockets of this network namespace that have the path or the name.
-#[inline(never)]
-fn find_holders(query: &Query<'_>, wanted: Wanted<'_>, scratch: &mut Scratch, facts: &mut Facts) {
-    let Scratch { holders, netlink, owners, short, .. } = scratch;
-    if let Err(why) = unixdiag::find(wanted, holders, netlink, query.limits()) {
-        facts.path.used = Fact::Unknown(why);
-        return;
-    }
-    if holders.total == 0 {
-        facts.path.used = Fact::Known(None);
-        return;
-    }
-    let missing = find_owners(query, holders.rows_mut(), owners, short);
-    use_first(Place::Here, scratch, facts);
-    list(query, missing, scratch, facts);
-}
-
-/// The socket of another network namespace that has the file.
-#[inline(never)]
-fn find_elsewhere(
-    query: &Query<'_>,
-    path: &Path,
-    id: FileId,
-    scratch: &mut Scratch,
-    facts: &mut Facts,
-) {
-    let Scratch { holders, netlink, owners, short, .. } = scratch;
-    let result = namespaces::find(path.bytes(), holders, owners, netlink, query.limits());
-    facts.path.elsewhere = result.map_or_else(Fact::Unknown, Fact::Known);
-    if holders.total == 0 {
-        return;
-    }
-    let missing = find_owners(query, holders.rows_mut(), owners, short);
-    let rows = holders.rows();
-    let same = |row: &Row| is_same_file(row.owner, path, id);
-    let certain = rows.iter().position(|row| same(row) == Some(true));
-    let (nth, place) = match (certain, rows.iter().position(|row| same(row).is_none())) {
-        (Some(nth), _) => (nth, Place::Elsewhere),
-        (None, Some(nth)) => (nth, Place::ElsewhereByName),
-        (None, None) => return,
-    };
-    holders.keep(nth);
-    use_first(place, scratch, facts);
-    list(query, missing, scratch, facts);
-}
-
-/// Whether a process finds this very file under the path; `None` where that is not to be seen.
-#[inline(never)]
-fn is_same_file(pid: u32, path: &Path, id: FileId) -> Option<bool> {
-    if pid == 0 {
-        return None;
-    }
-    let from = if path.bytes().starts_with(b"/") { "root" } else { "cwd/" };
-    let from = ShortPath::of_process(pid, from);
-    let from = from.as_c_str().to_bytes();
-    let mut whole = [0; Path::CAPACITY + 48];
-    whole[..from.len()].copy_from_slice(from);
-    whole[from.len()..][..path.length].copy_from_slice(path.bytes());
-    let whole = CStr::from_bytes_until_nul(&whole).ok()?;
-    way::file_id(whole).ok().map(|found| found == id)
-}
-
-fn use_first(place: Place, scratch: &Scratch, facts: &mut Facts) {
-    let (kind, state) = scratch.holders.used(0);
-    facts.path.used = Fact::Known(Some(Use { kind, state, place }));
-}
-
-/// Lists the sockets, whose owners have been looked for, as those in the way.
-#[inline(never)]
-fn list(query: &Query<'_>, missing: Why, scratch: &mut Scratch, facts: &mut Facts) {
-    let Scratch { holders, short, arguments, own_arguments, .. } = scratch;
-    let mut buffers = procfs::Buffers { short, arguments, own_arguments };
-    facts.sockets_total = holders.total;
-    facts.sockets_unknown = None;
-    for row in holders.rows() {
-        add_socket(row, UDP, facts);
-        if let (Some(socket), Some(address)) = (facts.sockets.last_mut(), &query.attempt.address) {
-            socket.state = SocketState::Unix;
-            socket.local.clone_from(address);
-            socket.uid = socket.uid.filter(|uid| *uid != NO_UID);
-            socket.cookie = socket.cookie.filter(|cookie| *cookie != 0);
-        }
-        fill_owner(row, missing, query.pid, &mut buffers, facts);
+        facts.path.has_true_device = way::has_true_device(path);
+        holders::of_file(query, path, id, scratch, facts);
     }
 }

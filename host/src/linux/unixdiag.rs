@@ -4,7 +4,6 @@
 use bindshim_core::attempt::SocketType;
 use bindshim_core::facts::path::UseState;
 use bindshim_core::facts::{MAX_SOCKETS, Why};
-use bindshim_core::text::Text;
 use rustix::net::netlink::SOCK_DIAG;
 
 use super::limits::Limits;
@@ -29,6 +28,9 @@ const UID: u16 = 7;
 const REQUEST_LENGTH: usize = HEADER + 24;
 const ROW_LENGTH: usize = 16;
 
+/// Holds any `sun_path` (108 bytes) and a NUL.
+const NAME_ROOM: usize = 112;
+
 /// What stands for a user that the kernel does not tell: no user has this id (credentials(7)).
 pub(super) const NO_UID: u32 = u32::MAX;
 
@@ -41,19 +43,30 @@ pub(super) struct FileId {
     pub(super) device: u32,
 }
 
+impl FileId {
+    /// Whether its device has the major number 0, as btrfs and overlayfs have it too
+    /// (`get_anon_bdev`, fs/super.c).
+    fn has_no_disk(self) -> bool {
+        self.device >> 20 == 0
+    }
+}
+
 /// What a socket must have to stand in the way.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Wanted<'a> {
-    /// The socket file; and its path, as the program gave it.
-    File(FileId, &'a [u8]),
-    /// The abstract name in its printable form, without its NUL, for a socket of this type.
-    Name(&'a Text<128>, SocketType),
+    /// The socket file.
+    File(FileId),
+    /// A file whose inode has this number, on a file system without a disk of its own.
+    Number(u32),
+    /// The bytes of the abstract name, without its first NUL, for a socket of this type.
+    Name(&'a [u8], SocketType),
 }
 
 /// Sockets in the way, the most telling kind alone. All-zero bytes are an empty list.
 #[repr(C)]
 pub(super) struct Holders {
     rows: [Row; MAX_SOCKETS],
+    names: [[u8; NAME_ROOM]; MAX_SOCKETS],
     kinds: [u8; MAX_SOCKETS],
     states: [u8; MAX_SOCKETS],
     listed: u32,
@@ -84,9 +97,14 @@ impl Holders {
         (kind_of(self.kinds[nth]), state)
     }
 
+    /// The path to which a listed socket was bound, as its process named it then.
+    pub(super) fn name(&self, nth: usize) -> &[u8] {
+        self.names[nth].split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+
     /// Takes a socket in, where there is room. A table that changes while it is read may show one
     /// twice.
-    pub(super) fn add(&mut self, kind: u8, state: u8, row: Row) {
+    pub(super) fn add(&mut self, kind: u8, state: u8, name: &[u8], row: Row) {
         if self.rows().iter().any(|known| known.inode == row.inode) {
             return;
         }
@@ -94,6 +112,9 @@ impl Holders {
         let at = self.listed as usize;
         if at < MAX_SOCKETS {
             (self.rows[at], self.kinds[at], self.states[at]) = (row, kind, state);
+            let length = name.len().min(NAME_ROOM);
+            self.names[at] = [0; NAME_ROOM];
+            self.names[at][..length].copy_from_slice(&name[..length]);
             self.listed += 1;
         }
     }
@@ -101,6 +122,7 @@ impl Holders {
     /// Lists this one alone.
     pub(super) fn keep(&mut self, nth: usize) {
         self.rows[0] = self.rows[nth];
+        self.names[0] = self.names[nth];
         self.kinds[0] = self.kinds[nth];
         self.states[0] = self.states[nth];
         (self.listed, self.total) = (1, 1);
@@ -151,7 +173,7 @@ fn walk(
             && shown.is(wanted)
         {
             let row = Row::of_unix(shown.inode, shown.cookie, shown.uid);
-            holders.add(shown.kind, shown.state, row);
+            holders.add(shown.kind, shown.state, shown.name, row);
         }
     })
 }
@@ -208,24 +230,15 @@ impl<'a> Shown<'a> {
 
     fn is(&self, wanted: Wanted<'_>) -> bool {
         match wanted {
-            Wanted::File(id, path) => self.file.is_some_and(|file| {
-                // btrfs and overlayfs show `stat` another device than they have themselves: there
-                // the name of the file must do.
-                file.inode == id.inode
-                    && (file.device == id.device || last_name(self.name) == last_name(path))
-            }),
-            Wanted::Name(text, kind) => match self.name {
-                [0, name @ ..] => kind_of(self.kind) == kind && Text::from_bytes(name) == *text,
-                _ => false,
-            },
+            Wanted::File(id) => self.file == Some(id),
+            Wanted::Number(inode) => {
+                self.file.is_some_and(|file| file.inode == inode && file.has_no_disk())
+            }
+            Wanted::Name(name, kind) => {
+                kind_of(self.kind) == kind && self.name.strip_prefix(&[0]) == Some(name)
+            }
         }
     }
-}
-
-/// What follows the last slash of a path, which may have a NUL at its end.
-fn last_name(path: &[u8]) -> &[u8] {
-    let path = path.split(|byte| *byte == 0).next().unwrap_or_default();
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -264,18 +277,15 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_known_by_its_numbers_or_by_number_and_name() {
+    fn a_file_is_known_by_both_its_numbers() {
         let bytes = row(b"/run/a.sock\0", Some((5, 6)));
         let shown = Shown::parse(&bytes).unwrap();
-        for (inode, device, path, is_it) in [
-            (5, 6, "other", true),
-            (5, 7, "/mnt/a.sock", true),
-            (5, 7, "/mnt/b.sock", false),
-            (4, 6, "/run/a.sock", false),
-        ] {
-            let wanted = Wanted::File(FileId { inode, device }, path.as_bytes());
-            assert_eq!(shown.is(wanted), is_it, "{wanted:?}");
+        for (inode, device, is_it) in [(5, 6, true), (5, 7, false), (4, 6, false)] {
+            assert_eq!(shown.is(Wanted::File(FileId { inode, device })), is_it);
         }
+        assert!(shown.is(Wanted::Number(5)) && !shown.is(Wanted::Number(4)));
+        let on_disk = row(b"/run/a.sock\0", Some((5, 8 << 20 | 1)));
+        assert!(!Shown::parse(&on_disk).unwrap().is(Wanted::Number(5)));
     }
 
     #[test]
@@ -286,12 +296,13 @@ mod tests {
             ("app", SocketType::Stream, true),
             ("app", SocketType::Datagram, false),
             ("ap", SocketType::Stream, false),
+            ("app\0", SocketType::Stream, false),
         ] {
-            assert_eq!(shown.is(Wanted::Name(&Text::from(name), kind)), is_it);
+            assert_eq!(shown.is(Wanted::Name(name.as_bytes(), kind)), is_it);
         }
         let path = row(b"app\0", Some((1, 1)));
         let path = Shown::parse(&path).unwrap();
-        assert!(!path.is(Wanted::Name(&Text::from("app"), SocketType::Stream)));
+        assert!(!path.is(Wanted::Name(b"app", SocketType::Stream)));
     }
 
     proptest::proptest! {

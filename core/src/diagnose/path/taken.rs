@@ -13,13 +13,15 @@ use crate::facts::{Fact, PortSocket, Why};
 use crate::record::{Certainty, Diagnosis};
 
 use super::super::Case;
-use super::super::tell::{Who, fix, fix_by, found, say};
-use super::{for_shell, kind_name};
+use super::super::tell::{Who, fix, found, say};
+use super::{kind_name, name};
 
 pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     match &case.attempt.address {
         Some(Address::Path(path)) => path_taken(case, path.as_str(), diagnosis),
-        Some(Address::Abstract(_)) => name_taken(case, diagnosis),
+        Some(address @ Address::Abstract(name)) => {
+            name::taken(case, address, name.as_str(), diagnosis)
+        }
         _ => false,
     }
 }
@@ -49,6 +51,13 @@ fn socket_file(case: &Case<'_>, path: &str, diagnosis: &mut Diagnosis) -> bool {
     match case.facts.path.used {
         Fact::Known(Some(used)) => in_use(case, path, used, diagnosis),
         Fact::Known(None) => stale(case, path, diagnosis),
+        Fact::Unknown(_) if case.facts.path.is_doubtful => {
+            say!(
+                diagnosis.summary,
+                "the socket file {path} is there, and a socket that may have it; this file system does not show which file a socket has"
+            );
+            return false;
+        }
         Fact::Unknown(why) => {
             say!(
                 diagnosis.summary,
@@ -66,11 +75,14 @@ fn in_use(case: &Case<'_>, path: &str, used: Use, diagnosis: &mut Diagnosis) {
     let who = Owner(case.facts.sockets.first());
     let own_kind = case.attempt.socket.kind;
     match used.place {
-        Place::Here if own_kind.is_some_and(|own| own != used.kind) => {
+        Place::Here | Place::HereByName if own_kind.is_some_and(|own| own != used.kind) => {
             other_type(path, used, own_kind, &who, diagnosis);
         }
-        Place::Here => served(path, used, &who, diagnosis),
+        Place::Here | Place::HereByName => served(path, used, &who, diagnosis),
         place => other_namespace(path, used, place, &who, diagnosis),
+    }
+    if used.place == Place::HereByName {
+        diagnosis.certainty = Certainty::Probable;
     }
     // What does not listen may be about to end; in any case its file stays, unless it cleans up.
     diagnosis.retry_cures =
@@ -134,7 +146,7 @@ fn other_namespace(
 ) {
     let certainty = match place {
         Place::ElsewhereByName => Certainty::Possible,
-        Place::Here | Place::Elsewhere => Certainty::Certain,
+        Place::Here | Place::HereByName | Place::Elsewhere => Certainty::Certain,
     };
     found(diagnosis, Cause::PathOtherNamespace, certainty);
     let does = if is_served(used) { "serves" } else { "has" };
@@ -176,33 +188,41 @@ fn stop(who: &Owner<'_>, diagnosis: &mut Diagnosis) {
     }
 }
 
-/// Nobody is seen to have the file. Another network namespace may be hidden from this process.
+/// Nobody is seen to have the file. Another network namespace may be hidden from this process, and
+/// not every file system shows which file a socket has.
 fn stale(case: &Case<'_>, path: &str, diagnosis: &mut Diagnosis) {
-    let certainty = match case.facts.path.elsewhere {
-        Fact::Known(()) => Certainty::Probable,
-        Fact::Unknown(_) => Certainty::Possible,
-    };
+    let facts = &case.facts.path;
+    let is_all_seen = facts.has_true_device && facts.elsewhere == Fact::Known(());
+    let certainty = if is_all_seen { Certainty::Probable } else { Certainty::Possible };
     found(diagnosis, Cause::StaleSocketFile, certainty);
     say!(
         diagnosis.summary,
         "the socket file {path} is there, but no socket that is to be seen has it"
     );
-    match case.facts.path.elsewhere {
-        Fact::Known(()) => say!(diagnosis.summary, ": a program left it behind when it ended"),
+    match facts.elsewhere {
+        Fact::Known(()) if !facts.has_true_device => say!(
+            diagnosis.summary,
+            "; this file system does not show for certain which file a socket has"
+        ),
+        Fact::Known(()) => say!(diagnosis.summary, ": it is left over from one that was closed"),
+        Fact::Unknown(_) if facts.is_doubtful => say!(
+            diagnosis.summary,
+            ": it is left over from one that was closed, or in use in another network namespace, where a socket was seen that may have it"
+        ),
         Fact::Unknown(why) => say!(
             diagnosis.summary,
-            ": left behind by a program that ended, or in use in another network namespace ({})",
+            ": it is left over from one that was closed, or in use in another network namespace ({})",
             why.phrase()
         ),
     }
     diagnosis.retry_cures = Some(false);
-    let advice = format_args!(
-        "if no program uses it (ss -xlp lists those that listen; each network namespace has a list of its own), remove the file"
+    // In words alone: only who runs the programs can know that none of them uses it.
+    fix(
+        diagnosis,
+        format_args!(
+            "if no program uses it (ss -xlp shows those that listen; each network namespace has a list of its own), remove it"
+        ),
     );
-    match for_shell(case, path) {
-        Some(path) => fix_by(diagnosis, advice, format_args!("rm {path}")),
-        None => fix(diagnosis, advice),
-    }
     fix(
         diagnosis,
         format_args!(
@@ -236,41 +256,8 @@ fn not_a_socket(path: &str, kind: FileKind, diagnosis: &mut Diagnosis) {
     }
 }
 
-fn name_taken(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
-    let Some(address) = &case.attempt.address else { return false };
-    match case.facts.path.used {
-        Fact::Known(Some(_)) => {}
-        Fact::Known(None) => {
-            say!(diagnosis.summary, "{address} was taken when bind was called, and is free by now");
-            return false;
-        }
-        Fact::Unknown(why) => {
-            say!(diagnosis.summary, "{address} is taken; by whom is unknown: {}", why.phrase());
-            return false;
-        }
-    }
-    let socket = case.facts.sockets.first();
-    let owner = socket.and_then(|socket| socket.owner.known());
-    found(diagnosis, Cause::AbstractNameTaken, Certainty::Certain);
-    say!(diagnosis.summary, "{} already has the abstract name {address}", Owner(socket));
-    diagnosis.retry_cures = match owner {
-        Some(owner) if owner.is_own => Some(false),
-        Some(owner) if owner.exiting => Some(true),
-        _ => None,
-    };
-    if let Some(owner) = owner.filter(|owner| !owner.is_own && owner.pid > 1) {
-        fix_by(
-            diagnosis,
-            format_args!("stop it if you do not need it; its name goes with it"),
-            format_args!("kill {}", owner.pid),
-        );
-    }
-    fix(diagnosis, format_args!("give one of the two another name"));
-    true
-}
-
 /// Who has a socket, for a sentence.
-struct Owner<'a>(Option<&'a PortSocket>);
+pub(super) struct Owner<'a>(pub(super) Option<&'a PortSocket>);
 
 impl fmt::Display for Owner<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

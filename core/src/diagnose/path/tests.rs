@@ -103,7 +103,13 @@ fn used(kind: SocketType, state: UseState, place: Place) -> PathFacts {
 }
 
 fn unused(file: FileKind, elsewhere: Fact<()>) -> PathFacts {
-    PathFacts { file: Fact::Known(file), used: Fact::Known(None), elsewhere, ..PathFacts::NONE }
+    PathFacts {
+        file: Fact::Known(file),
+        used: Fact::Known(None),
+        has_true_device: true,
+        elsewhere,
+        ..PathFacts::NONE
+    }
 }
 
 fn all() -> impl Iterator<Item = Row> {
@@ -135,13 +141,13 @@ fn every_cause_of_a_path_is_told_through_the_whole_record() {
 }
 
 #[test]
-fn a_file_is_removed_only_where_nobody_is_seen_to_use_it() {
+fn to_remove_a_file_is_advised_in_words_and_where_nobody_is_seen_to_use_it() {
     for row in all() {
         let told = &record(&row)["diagnosis"];
         let fixes = told["fixes"].to_string();
         let is_stale = row.cause == "stale_socket_file";
-        assert_eq!(fixes.contains("\"rm "), is_stale, "{fixes}");
-        assert!(!is_stale || fixes.contains("if no program uses it (ss -xlp"), "{fixes}");
+        assert!(!fixes.contains("\"rm "), "{fixes}");
+        assert_eq!(fixes.contains("if no program uses it (ss -xlp"), is_stale, "{fixes}");
         assert!(!is_stale || told["certainty"] != "certain");
         assert!(!fixes.contains("REUSE") && !fixes.contains("kill -9"), "{fixes}");
     }
@@ -149,14 +155,15 @@ fn a_file_is_removed_only_where_nobody_is_seen_to_use_it() {
 
 #[test]
 fn no_command_names_a_file_that_a_shell_finds_elsewhere() {
-    let stale = || left_over().swap_remove(0);
-    let rooted = |attempt| Row { attempt, ..stale() };
-    let mut chrooted = stale();
+    let missing = || ways().swap_remove(0);
+    assert!(missing().command.is_some());
+    let rooted = |attempt| Row { attempt, ..missing() };
+    let mut chrooted = missing();
     chrooted.facts.path.has_common_root = false;
-    for row in [rooted(at("a.sock")), rooted(at("/run/it's")), rooted(at("/run/\u{7f}")), chrooted]
-    {
+    let paths = ["app/a.sock", "/run/it's/a.sock", "/run/\u{7f}/a.sock"];
+    for row in paths.map(|path| rooted(at(path))).into_iter().chain([chrooted]) {
         let told = &record(&row)["diagnosis"];
-        assert_eq!(told["cause"], "stale_socket_file");
+        assert_eq!(told["cause"], "path_missing");
         assert!(told["fixes"].as_array().unwrap().iter().all(|fix| fix["run"].is_null()), "{told}");
     }
 }

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use bindshim_core::attempt::{Attempt, SocketType};
 use bindshim_core::code::Code;
-use bindshim_core::facts::path::{Obstacle, ObstacleKind, UseState};
+use bindshim_core::facts::SocketState;
+use bindshim_core::facts::path::{Obstacle, ObstacleKind, Place, Use, UseState};
 
 use super::super::clock::monotonic_ns;
 use super::*;
@@ -117,6 +118,22 @@ fn an_abstract_name_is_looked_up_with_its_type() {
     assert_eq!(look(SocketType::Datagram).path.used, Fact::Known(None));
     drop(listener);
     assert_eq!(look(SocketType::Stream).path.used, Fact::Known(None));
+}
+
+#[test]
+fn an_abstract_name_that_is_not_printable_is_not_taken_for_another() {
+    use std::os::linux::net::SocketAddrExt;
+    // The printable form is cut before the bytes in which they differ.
+    let name = |last| [&[0xff; 60][..], &std::process::id().to_ne_bytes(), &[last]].concat();
+    let address = |last| std::os::unix::net::SocketAddr::from_abstract_name(name(last)).unwrap();
+    let _culprit = UnixDatagram::bind_addr(&address(b'A')).unwrap();
+    let _innocent = UnixListener::bind_addr(&address(b'B')).unwrap();
+    for kind in [SocketType::Stream, SocketType::Datagram] {
+        let wanted = Address::Abstract(Text::from_bytes(&name(b'A')));
+        let facts = gathered(wanted, kind, code::EADDRINUSE);
+        assert_eq!(facts.path.used, Fact::Unknown(Why::Failed));
+        assert_eq!(facts.sockets_total, 0);
+    }
 }
 
 #[test]

@@ -18,6 +18,10 @@ use super::super::unixdiag::FileId;
 use super::super::users;
 use super::Path;
 
+/// `BTRFS_SUPER_MAGIC` and `OVERLAYFS_SUPER_MAGIC` (include/uapi/linux/magic.h).
+const BTRFS: u32 = 0x9123_683e;
+const OVERLAYFS: u32 = 0x794c_7630;
+
 /// statx(2), without waiting for a server or an automounter.
 #[inline(never)]
 fn look(path: &CStr, flags: AtFlags) -> Result<Statx, Errno> {
@@ -139,6 +143,14 @@ fn is_writable(directory: &Path) -> Fact<bool> {
         Err(Errno::ACCESS) => Fact::Known(false),
         Err(errno) => Fact::Unknown(why(errno)),
     }
+}
+
+/// Whether `stat` shows the files there under the device of their file system. btrfs shows one of
+/// its own for each subvolume, overlayfs one for each layer.
+#[inline(never)]
+pub(super) fn has_true_device(path: &Path) -> bool {
+    rustix::fs::statfs(path.file().as_c_str())
+        .is_ok_and(|found| ![BTRFS, OVERLAYFS].contains(&(found.f_type as u32)))
 }
 
 #[inline(never)]

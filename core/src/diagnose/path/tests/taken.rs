@@ -11,7 +11,7 @@ fn held_by(owner: Fact<Process>, path: PathFacts, cause: &'static str, say: &'st
 }
 
 pub(super) fn taken() -> Vec<Row> {
-    use Place::{Elsewhere, ElsewhereByName, Here};
+    use Place::{Elsewhere, ElsewhereByName, Here, HereByName};
     use UseState::{Bound, Connected, Listening};
     let held = |path, cause, say| held_by(Fact::Known(app()), path, cause, say);
     let own = Process { is_own: true, same_program: true, ..app() };
@@ -22,6 +22,14 @@ pub(super) fn taken() -> Vec<Row> {
             "path_listener",
             "app (pid 812, user www-data) is already listening on /run/app/a.sock",
         ),
+        Row {
+            certainty: "probable",
+            ..held(
+                used(STREAM, Listening, HereByName),
+                "path_listener",
+                "app (pid 812, user www-data) is already listening on /run/app/a.sock",
+            )
+        },
         held_by(
             Fact::Known(own),
             used(STREAM, Listening, Here),
@@ -79,25 +87,45 @@ pub(super) fn taken() -> Vec<Row> {
     ])
 }
 
+fn doubtful(mut row: Row) -> Row {
+    row.facts.path.is_doubtful = true;
+    row
+}
+
+/// On a file system that shows other devices than the kernel.
+fn layered(mut row: Row) -> Row {
+    row.facts.path.has_true_device = false;
+    row
+}
+
 pub(super) fn left_over() -> Vec<Row> {
     let all = Fact::Known(());
     let other = |kind, summary| row(EADDRINUSE, unused(kind, all), "path_not_a_socket", summary);
     let stale = |elsewhere, certainty, summary| Row {
         certainty,
-        command: Some("rm /run/app/a.sock"),
         ..row(EADDRINUSE, unused(FileKind::Socket, elsewhere), "stale_socket_file", summary)
     };
     Vec::from([
         stale(
             all,
             "probable",
-            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: a program left it behind when it ended",
+            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: it is left over from one that was closed",
         ),
         stale(
             Fact::Unknown(Why::Budget),
             "possible",
-            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: left behind by a program that ended, or in use in another network namespace (the time for a diagnosis ran out)",
+            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: it is left over from one that was closed, or in use in another network namespace (the time for a diagnosis ran out)",
         ),
+        doubtful(stale(
+            Fact::Unknown(Why::Failed),
+            "possible",
+            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it: it is left over from one that was closed, or in use in another network namespace, where a socket was seen that may have it",
+        )),
+        layered(stale(
+            all,
+            "possible",
+            "the socket file /run/app/a.sock is there, but no socket that is to be seen has it; this file system does not show for certain which file a socket has",
+        )),
         other(FileKind::Regular, "/run/app/a.sock is a regular file"),
         other(FileKind::Directory, "/run/app/a.sock is a directory"),
         other(FileKind::Other, "/run/app/a.sock is a device or FIFO"),
@@ -115,6 +143,15 @@ pub(super) fn left_over() -> Vec<Row> {
             EADDRINUSE,
             PathFacts { used: Fact::Unknown(Why::NotSupported), ..unused(FileKind::Socket, all) },
             "the socket file /run/app/a.sock is there; whether a program uses it is unknown: this system is too old to tell",
+        ),
+        unknown(
+            EADDRINUSE,
+            PathFacts {
+                used: Fact::Unknown(Why::Failed),
+                is_doubtful: true,
+                ..unused(FileKind::Socket, all)
+            },
+            "the socket file /run/app/a.sock is there, and a socket that may have it; this file system does not show which file a socket has",
         ),
         unknown(
             EADDRINUSE,
@@ -149,5 +186,12 @@ pub(super) fn names() -> Vec<Row> {
             Fact::Unknown(Why::Seccomp),
             "@app is taken; by whom is unknown: a seccomp filter forbids looking",
         ),
+        Row {
+            attempt: unix(Address::Abstract(Text::from_bytes(b"app\xff"))),
+            ..nobody(
+                Fact::Unknown(Why::Failed),
+                "@app\\xff is taken; by whom is unknown: not all of its bytes are printable, so that other names look the same",
+            )
+        },
     ])
 }
