@@ -160,6 +160,24 @@ fn kb_3039044() {
     assert_eq!(asked(&wine), ["interface ipv4 show excludedportrange protocol=tcp"; 4]);
 }
 
+/// Nobody can ask for the options of another process's socket.
+#[test]
+fn kb_3039044_across_two_processes() {
+    let wine = Wine::new();
+    let port = wine.room.port();
+    let victim = wine.victim("binds", Kind::Windows);
+    let words = ["rl", "127.0.0.1", &port.to_string(), "hold"];
+    let mut first = wine.run(&victim, &words).with_stdin().start();
+    first.wait_for("done");
+    list(&wine, LANGUAGES[0], &format!("{port:10} {port:10}     *"));
+    let records = binds(&wine, "", &format!("r 127.0.0.1 {port}"));
+    let (diagnosis, code) = last(&records);
+    assert_eq!((code, &diagnosis["cause"]), (&10013.into(), &"reuseaddr_refused".into()));
+    assert_eq!(diagnosis["certainty"], "probable", "{diagnosis}");
+    assert_eq!(diagnosis["also"][0], "kb3039044", "{diagnosis}");
+    assert!(diagnosis["fixes"].to_string().contains("bindshim reserve"), "{diagnosis}");
+}
+
 /// Another process has the port bound for itself alone, which no table shows: what is left to see
 /// is the range.
 #[test]
