@@ -212,12 +212,15 @@ fn a_netsh_that_does_not_answer() {
     let victim = wine.victim("binds", Kind::Windows);
     let mut first = wine.run(&victim, &["x", "0.0.0.0", &port, "hold"]).with_stdin().start();
     first.wait_for("done");
-    let launched = wine.launch("", &victim, &["-", "127.0.0.1", &port]);
+    let launched = wine.launch("", &victim, &["-", "127.0.0.1", &port, "-", "127.0.0.1", &port]);
     let ended = with_netsh(&wine, launched).env("BINDSHIM_TEST_SLOW", "1").finish();
     assert!(plain(&ended.stdout).contains("bind -1, last error 10013\n"), "{}", ended.stdout);
     let records = wine.records();
-    let unknown = records.failed()["diagnosis"]["unknown"].to_string();
-    assert!(unknown.contains(r#"{"what":"excluded_port_ranges","why":"budget"}"#), "{unknown}");
+    for record in records.all() {
+        let unknown = record["diagnosis"]["unknown"].to_string();
+        assert!(unknown.contains(r#"{"what":"excluded_port_ranges","why":"budget"}"#), "{unknown}");
+    }
+    assert_eq!(asked(&wine).len(), 1, "that it does not answer is remembered");
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn refused(query: &Query<'_>, facts: &mut Facts) {
         facts.ephemeral = ranges::dynamic(which);
     }
     if administered.is_some() {
-        facts.windows.reservation = match ranges::reservation(which, target.port) {
+        facts.windows.reservation = match ranges::reservation(which, target.port, false) {
             Fact::Known(found) => Fact::Known(found.map(|(range, _)| range)),
             Fact::Unknown(why) => Fact::Unknown(why),
         };
