@@ -2,6 +2,7 @@
 //! stand-in for `netsh`.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use bindshim_tests::victims::Kind;
 use bindshim_tests::wine::plain;
@@ -221,6 +222,21 @@ fn a_netsh_that_does_not_answer() {
         assert!(unknown.contains(r#"{"what":"excluded_port_ranges","why":"budget"}"#), "{unknown}");
     }
     assert_eq!(asked(&wine).len(), 1, "that it does not answer is remembered");
+}
+
+#[test]
+fn threads_that_bind_at_once_do_not_wait_for_one_another() {
+    let wine = Wine::new();
+    let victim = wine.victim("storm", Kind::Windows);
+    let port = wine.room.port().to_string();
+    let began = Instant::now();
+    let ended = wine.launch("", &victim, &[&port]).finish();
+    assert_eq!(plain(&ended.stdout), "64 refused\n", "{}", ended.stderr);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let records = wine.records();
+    let failed = records.all().iter().filter(|record| record["outcome"] == "failed");
+    let causes: Vec<_> = failed.map(|record| record["diagnosis"]["cause"].as_str()).collect();
+    assert_eq!(causes, [Some("own_process_holds_port"); 64]);
 }
 
 #[test]

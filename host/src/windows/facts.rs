@@ -9,7 +9,7 @@ use bindshim_core::code::{
     Code, System, WSAEACCES, WSAEADDRINUSE, WSAEADDRNOTAVAIL, WSAEFAULT, WSAEINVAL, WSAENOTSOCK,
 };
 use bindshim_core::conflict::Reach;
-use bindshim_core::diagnose::ranges_may_refuse;
+use bindshim_core::diagnose::{may_warn, ranges_may_refuse};
 use bindshim_core::facts::windows::Exclusions;
 use bindshim_core::facts::{Descriptor, Fact, Facts, PortSocket, Why};
 use windows_sys::Win32::Foundation::HANDLE;
@@ -21,7 +21,7 @@ use super::found::Found;
 use super::optional::Optional;
 use super::ranges::{self, Which};
 use super::seen::{Known, Seen};
-use super::tables;
+use super::tables::{self, Wanted};
 use super::{addresses, clock, process, socket, users, version};
 
 /// What to find out.
@@ -49,6 +49,19 @@ struct Target {
     /// A socket for both IP versions, or an IPv4 one, may meet a row `[::]` that stands for both:
     /// so Wine shows it, where Windows shows two rows.
     crosses: bool,
+}
+
+impl Target {
+    /// The rows that may be in the way. A success has nothing in its way that is of the other IP
+    /// version alone.
+    fn wanted(&self, succeeded: bool) -> Wanted {
+        Wanted {
+            is_udp: self.is_udp,
+            port: self.port,
+            v4: !succeeded || self.reach.v4.is_some(),
+            v6: !succeeded || self.reach.v6.is_some(),
+        }
+    }
 }
 
 impl Query<'_> {
@@ -81,7 +94,10 @@ pub fn gather(query: &Query<'_>, facts: &mut Facts) {
     }
     let Some(Code { system: System::Windows, number }) = query.code else {
         facts.windows.exclusive = fact(socket::exclusive(query.socket));
-        return port(query, facts);
+        if may_warn(query.attempt, facts) {
+            port(query, facts);
+        }
+        return;
     };
     match number {
         WSAEADDRINUSE => {
@@ -169,7 +185,8 @@ fn port(query: &Query<'_>, facts: &mut Facts) {
     let Some(target) = query.target() else { return };
     let mut found = Found::default();
     let mut without_v6only = 0;
-    facts.sockets_unknown = tables::each(target.is_udp, target.port, |row| {
+    let wanted = target.wanted(query.code.is_none());
+    facts.sockets_unknown = tables::each(wanted, query.deadline_ns, |row| {
         if overlaps(&target, &row.local, true) {
             found.add(row);
         } else if target.crosses && overlaps(&target, &row.local, false) {
@@ -178,7 +195,7 @@ fn port(query: &Query<'_>, facts: &mut Facts) {
     })
     .err();
     if found.total == 0 && without_v6only > 0 {
-        let _ = tables::each(target.is_udp, target.port, |row| {
+        let _ = tables::each(wanted, query.deadline_ns, |row| {
             if overlaps(&target, &row.local, false) {
                 found.add(row);
             }
@@ -193,10 +210,11 @@ fn port(query: &Query<'_>, facts: &mut Facts) {
     }
     facts.sockets_total = found.total;
     for (row, known) in &found.rows {
-        let owner = if query.is_late() && row.pid != query.pid {
-            Fact::Unknown(Why::Budget)
-        } else {
-            process::owner(row.pid, query.pid)
+        let owner = match row.pid {
+            pid if !query.is_late() => process::owner(pid, query.pid),
+            // That costs nothing to know.
+            pid if pid == query.pid => Fact::Known(process::own(pid)),
+            _ => Fact::Unknown(Why::Budget),
         };
         let socket = PortSocket {
             state: row.state,
@@ -218,7 +236,8 @@ fn overlaps(target: &Target, local: &Address, v6only: bool) -> bool {
 
 /// Other sockets of this process on the port, which are where we saw them bound.
 fn own_sockets<'q>(query: &'q Query<'_>, target: &'q Target) -> impl Iterator<Item = Known> + 'q {
-    query.seen.all().filter(move |known| {
+    let in_time = query.seen.all().take_while(|_| !query.is_late());
+    in_time.filter(move |known| {
         known.handle as SOCKET != query.socket
             && known.is_udp == target.is_udp
             && known.bound.as_ref().is_some_and(|local| {

@@ -9,7 +9,7 @@ use crate::record::{Certainty, Diagnosis};
 
 use super::super::Case;
 use super::super::tell::{fix, found, say};
-use super::{Who, is_bound, is_own, is_udp, other_port, own_sharing};
+use super::{Who, is_bound, is_own, is_udp, other_port, own_sharing, port_of};
 
 /// Ports of protocols whose every receiver has a socket of its own: mDNS, SSDP, LLMNR, WS-Discovery
 /// (IANA, "Service Name and Transport Protocol Port Number Registry").
@@ -26,17 +26,22 @@ fn is_meant_for_many(address: &Address) -> bool {
     for_many || address.port().is_some_and(|port| MULTICAST_PORTS.contains(&port))
 }
 
+/// Whether another process's socket on the port would be worth a warning: not where this one keeps
+/// its port for itself alone, and not where many are meant to share it.
+pub(in super::super) fn may_warn(case: &Case<'_>) -> bool {
+    let shared_for_good = |address| case.attempt.socket.is_udp() && is_meant_for_many(address);
+    case.attempt.call == Function::Bind
+        && own_sharing(case) != Some(Sharing::Exclusive)
+        && case.attempt.address.as_ref().is_some_and(|address| !shared_for_good(address))
+        && port_of(case).is_some()
+}
+
 /// Another process has the port as well. A process that shares a port with itself means to.
 pub(in super::super) fn warn(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     let other = case.facts.sockets.iter().find(|s| is_bound(s) && !is_own(s));
-    let (Function::Bind, Some(address), Some(other)) =
-        (case.attempt.call, &case.attempt.address, other)
-    else {
+    let (Some(address), Some(other), true) = (&case.attempt.address, other, may_warn(case)) else {
         return false;
     };
-    if case.attempt.socket.is_udp() && is_meant_for_many(address) {
-        return false;
-    }
     let own = Scope::of(address);
     let same_scope = own == Scope::of(&other.local);
     if own_sharing(case) == Some(Sharing::Reuse) {

@@ -75,3 +75,21 @@ fn plain_successes_are_told_without_a_diagnosis() {
         assert!(told["diagnosis"].is_null() && told["diagnosis_us"].is_null(), "{told}");
     }
 }
+
+#[test]
+fn nothing_is_looked_for_where_nothing_is_worth_a_warning() {
+    let exclusive = telling(machine(&[]), |windows| windows.exclusive = Fact::Known(true));
+    let [any, mdns] = ["0.0.0.0:8080", "0.0.0.0:5353"];
+    for (attempt, facts, expected) in [
+        (tcp(any), machine(&[]), true),
+        (udp(any), machine(&[]), true),
+        (tcp(mdns), machine(&[]), true),
+        (tcp(any), Facts::NONE, true),
+        (tcp(any), exclusive, false),
+        (udp(mdns), machine(&[]), false),
+        (tcp("0.0.0.0:0"), machine(&[]), false),
+        (listen(tcp(any)), machine(&[]), false),
+    ] {
+        assert_eq!(may_warn(&attempt, &facts), expected, "{attempt:?}");
+    }
+}
