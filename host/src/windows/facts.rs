@@ -1,8 +1,5 @@
 //! What can be found out about a call on Windows, in bounded time and inside anybody's process.
 
-use core::ffi::c_void;
-use core::mem::transmute;
-
 use bindshim_core::address::Address;
 use bindshim_core::attempt::{Attempt, Function};
 use bindshim_core::code::{
@@ -12,17 +9,14 @@ use bindshim_core::conflict::Reach;
 use bindshim_core::diagnose::{may_warn, ranges_may_refuse};
 use bindshim_core::facts::windows::Exclusions;
 use bindshim_core::facts::{Descriptor, Fact, Facts, PortSocket, Why};
-use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::SOCKET;
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, ProcessStrictHandleCheckPolicy};
-use windows_sys::core::BOOL;
 
 use super::found::Found;
-use super::optional::Optional;
 use super::ranges::{self, Which};
 use super::seen::{Known, Seen};
 use super::tables::{self, Wanted};
-use super::{addresses, clock, process, socket, users, version};
+use super::{addresses, clock, inject, process, socket, users, version};
 
 /// What to find out.
 #[derive(Clone, Copy)]
@@ -262,19 +256,7 @@ pub fn is_still_there(known: &Known) -> bool {
 /// it to (PROCESS_MITIGATION_STRICT_HANDLE_CHECK_POLICY, since Windows 8): then no old handle is
 /// tried.
 fn raises_on_bad_handles() -> bool {
-    static GET: Optional = Optional::new(c"kernel32.dll", c"GetProcessMitigationPolicy");
-    type Get = unsafe extern "system" fn(HANDLE, i32, *mut c_void, usize) -> BOOL;
-    let Some(get) = GET.address() else { return false };
-    let mut policy = 0u32;
-    // SAFETY: the function is of this type, and the policy as long as is said.
-    let known = unsafe {
-        let get = transmute::<usize, Get>(get);
-        get(
-            GetCurrentProcess(),
-            ProcessStrictHandleCheckPolicy,
-            (&raw mut policy).cast(),
-            size_of_val(&policy),
-        )
-    } != 0;
-    known && policy & 1 != 0
+    // SAFETY: it gives a constant that stands for this process.
+    let own = unsafe { GetCurrentProcess() };
+    inject::policy(own, ProcessStrictHandleCheckPolicy).is_some_and(|flags| flags & 1 != 0)
 }
