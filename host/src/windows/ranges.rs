@@ -1,5 +1,6 @@
 //! The excluded port ranges, the dynamic one, and reservations.
 
+use core::fmt;
 use core::mem::transmute;
 
 use bindshim_core::address::Address;
@@ -13,6 +14,7 @@ use windows_sys::Win32::Networking::WinSock::{
     INET_PORT_RESERVATION_TOKEN, SIO_ASSOCIATE_PORT_RESERVATION, SOCKET, WSAIoctl,
 };
 
+use super::error;
 use super::lists::Question;
 use super::optional::Optional;
 
@@ -75,12 +77,44 @@ pub fn reservation(which: Which, port: u16, waits: bool) -> Fact<Option<(PortRan
     read.map_or_else(Fact::Unknown, |()| Fact::Known(found))
 }
 
-/// Ties `socket` to the persistent reservation that covers the port of `attempt`, so that it may
-/// bind there (SIO_ASSOCIATE_PORT_RESERVATION); gives the reservation.
-#[must_use]
-pub fn use_reservation(socket: SOCKET, attempt: &Attempt) -> Option<PortRange> {
-    let port = attempt.address.as_ref().and_then(Address::port)?;
-    let (range, token) = *reservation(Which::of(attempt), port, true).known()?.as_ref()?;
+/// Why no persistent reservation was used for a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NotUsed {
+    /// The system has none.
+    Unsupported,
+    /// Which there are is not known.
+    Unknown(Why),
+    /// None has this port.
+    NoneFor(u16),
+    /// Winsock refused it, with this error.
+    Refused(i32),
+}
+
+impl fmt::Display for NotUsed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported => f.write_str("this Windows has none"),
+            Self::Unknown(why) => write!(f, "which there are is not known ({})", why.phrase()),
+            Self::NoneFor(port) => {
+                write!(f, "none has port {port}; 'bindshim reserve {port}' makes one")
+            }
+            Self::Refused(error) => write!(f, "Winsock refused it with error {error}"),
+        }
+    }
+}
+
+/// Ties `socket` to the persistent reservation that covers `port`, the one of `attempt`, so that it
+/// may bind there (SIO_ASSOCIATE_PORT_RESERVATION); gives the reservation.
+///
+/// # Errors
+/// Why there is none to be used.
+pub fn use_reservation(socket: SOCKET, attempt: &Attempt, port: u16) -> Result<PortRange, NotUsed> {
+    let (range, token) = match reservation(Which::of(attempt), port, true) {
+        Fact::Known(Some(found)) => found,
+        Fact::Known(None) => return Err(NotUsed::NoneFor(port)),
+        Fact::Unknown(Why::NotSupported) => return Err(NotUsed::Unsupported),
+        Fact::Unknown(why) => return Err(NotUsed::Unknown(why)),
+    };
     let token = INET_PORT_RESERVATION_TOKEN { Token: token };
     let mut length = 0;
     // SAFETY: the token is as long as is said, and lives until the call is over: without an
@@ -98,7 +132,7 @@ pub fn use_reservation(socket: SOCKET, attempt: &Attempt) -> Option<PortRange> {
             None,
         )
     } != 0;
-    (!failed).then_some(range)
+    if failed { Err(NotUsed::Refused(error::last())) } else { Ok(range) }
 }
 
 /// LookupPersistentTcpPortReservation, or the same for UDP; Wine has neither.
