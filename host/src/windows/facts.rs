@@ -4,6 +4,7 @@ use bindshim_core::address::Address;
 use bindshim_core::attempt::{Attempt, Function};
 use bindshim_core::code::{
     Code, System, WSAEACCES, WSAEADDRINUSE, WSAEADDRNOTAVAIL, WSAEFAULT, WSAEINVAL, WSAENOTSOCK,
+    WSAEOPNOTSUPP,
 };
 use bindshim_core::conflict::Reach;
 use bindshim_core::diagnose::{may_warn, ranges_may_refuse};
@@ -104,7 +105,7 @@ pub fn gather(query: &Query<'_>, facts: &mut Facts) {
                 facts.locality = addresses::locality(address);
             }
         }
-        WSAEINVAL | WSAENOTSOCK | WSAEFAULT => usage(query, facts),
+        WSAEINVAL | WSAENOTSOCK | WSAEFAULT | WSAEOPNOTSUPP => usage(query, facts),
         _ => {}
     }
 }

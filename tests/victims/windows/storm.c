@@ -13,6 +13,7 @@ static LONG refused;
 static HANDLE begin;
 
 static DWORD WINAPI take(void *unused) {
+    (void)unused;
     SOCKET it = socket(AF_INET, SOCK_STREAM, 0);
     WaitForSingleObject(begin, INFINITE);
     if (bind(it, (struct sockaddr *)&address, sizeof address)) InterlockedIncrement(&refused);
