@@ -1,16 +1,20 @@
 //! Drives the engine for one call of the program.
 
 use core::cell::Cell;
+use core::fmt::Write as _;
 use core::ops::ControlFlow;
+use core::sync::atomic::{AtomicBool, Ordering};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bindshim_core::address::Address;
 use bindshim_core::attempt::{Attempt, Function};
 use bindshim_core::code::{Code, System};
 use bindshim_core::engine::{Answer, Command, Engine};
+use bindshim_core::facts::windows::PortRange;
 use bindshim_core::facts::{Fact, Facts, Why};
 use bindshim_core::policy::Policy;
 use bindshim_core::record::Diagnosis;
+use bindshim_core::text::Text;
 use bindshim_host::memory::{Mapped, SelfContained};
 use bindshim_host::windows::facts::{self, Query};
 use bindshim_host::windows::guest::Guest;
@@ -150,9 +154,7 @@ impl Driver {
                 socket::exclusive(self.socket).map_or(Fact::Unknown(Why::Failed), Fact::Known),
             ),
             Command::SetExclusive(on) => Answer::OptionSet(hooks::set_exclusive(self.socket, on)),
-            Command::UseReservation => {
-                Answer::Reserved(ranges::use_reservation(self.socket, &self.attempt))
-            }
+            Command::UseReservation => Answer::Reserved(self.use_reservation()),
             Command::Call => self.call(call),
             Command::Ask => self.ask(),
             Command::WaitUntil(until_ns) => self.wait(engine, until_ns),
@@ -163,6 +165,24 @@ impl Driver {
             Command::Return(_) => return ControlFlow::Break(()),
         };
         ControlFlow::Continue(engine.step(answer))
+    }
+
+    /// Says once in a process why none was used.
+    #[inline(never)]
+    fn use_reservation(&self) -> Option<PortRange> {
+        static TOLD: AtomicBool = AtomicBool::new(false);
+        let port = self.attempt.address.as_ref().and_then(Address::port)?;
+        ranges::use_reservation(self.socket, &self.attempt, port)
+            .inspect_err(|why| {
+                if TOLD.swap(true, Ordering::Relaxed) {
+                    return;
+                }
+                let mut message = Text::<256>::EMPTY;
+                // A `Text` takes whatever is written.
+                let _ = write!(message, "no persistent reservation was used: {why}");
+                self.guest.notice("reservation_not_used", message.as_str());
+            })
+            .ok()
     }
 
     fn call(&mut self, call: &dyn Fn() -> Real) -> Answer<'static> {

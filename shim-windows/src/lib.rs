@@ -13,4 +13,6 @@ mod hooks;
 #[cfg(windows)]
 mod inside;
 #[cfg(windows)]
+mod pin;
+#[cfg(windows)]
 mod start;

@@ -10,7 +10,7 @@ use windows_sys::Win32::Foundation::{HINSTANCE, TRUE};
 use windows_sys::Win32::System::SystemServices::DLL_PROCESS_ATTACH;
 use windows_sys::core::BOOL;
 
-use crate::{children, hooks, inside};
+use crate::{children, hooks, inside, pin};
 
 static GUEST: OnceRef<'static, Guest> = OnceRef::new();
 
@@ -39,17 +39,20 @@ fn attach(library: HINSTANCE) {
     // program's standard error.
     std::panic::set_hook(Box::new(|_| {}));
     inside::prepare();
+    let is_pinned = pin::both();
     if let Some(guest) = Guest::move_in() {
         // It is empty: this is called once.
         let _ = GUEST.set(guest);
     }
     // Also where this program is not to be acted in: its children are judged by their own names.
     // Without it they run bare, and the program itself is still covered.
-    if GUEST.get().is_some_and(|guest| !guest.settings().disabled) {
+    if is_pinned && GUEST.get().is_some_and(|guest| !guest.settings().disabled) {
         let _ = children::arm(library, notice);
     }
-    if guest().is_none() || hooks::arm().is_some() {
+    if guest().is_none() || is_pinned && hooks::arm().is_some() {
         handshake::tell_armed();
+    } else {
+        notice("not_covered", "the functions of ws2_32.dll cannot be followed in this program");
     }
 }
 

@@ -2,6 +2,7 @@
 //! stand-in for `netsh`.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use bindshim_tests::victims::Kind;
 use bindshim_tests::wine::plain;
@@ -102,13 +103,16 @@ fn mistakes() {
         .filter(|record| record["outcome"] == "failed")
         .map(|record| (record["error"]["code"].as_i64(), record["diagnosis"]["cause"].as_str()))
         .collect();
-    // The first, the fifth and one more at the end are others on Windows: docs/windows.md.
+    // The first, those of the file and of the two families, and one more at the end are others on
+    // Windows: docs/windows.md.
     let expected = [
         (10038, "not_a_socket"),
         (10038, "not_a_socket"),
+        (10045, "not_a_socket"),
         (10014, "bad_pointer"),
         (10014, "bad_pointer"),
         (10045, "wrong_address_family"),
+        (10022, "wrong_address_family"),
         (10047, "wrong_address_family"),
         (10049, "address_not_local"),
         (10022, "listen_wrong_state"),
@@ -160,6 +164,24 @@ fn kb_3039044() {
     assert_eq!(asked(&wine), ["interface ipv4 show excludedportrange protocol=tcp"; 4]);
 }
 
+/// Nobody can ask for the options of another process's socket.
+#[test]
+fn kb_3039044_across_two_processes() {
+    let wine = Wine::new();
+    let port = wine.room.port();
+    let victim = wine.victim("binds", Kind::Windows);
+    let words = ["rl", "127.0.0.1", &port.to_string(), "hold"];
+    let mut first = wine.run(&victim, &words).with_stdin().start();
+    first.wait_for("done");
+    list(&wine, LANGUAGES[0], &format!("{port:10} {port:10}     *"));
+    let records = binds(&wine, "", &format!("r 127.0.0.1 {port}"));
+    let (diagnosis, code) = last(&records);
+    assert_eq!((code, &diagnosis["cause"]), (&10013.into(), &"reuseaddr_refused".into()));
+    assert_eq!(diagnosis["certainty"], "probable", "{diagnosis}");
+    assert_eq!(diagnosis["also"][0], "kb3039044", "{diagnosis}");
+    assert!(diagnosis["fixes"].to_string().contains("bindshim reserve"), "{diagnosis}");
+}
+
 /// Another process has the port bound for itself alone, which no table shows: what is left to see
 /// is the range.
 #[test]
@@ -194,12 +216,30 @@ fn a_netsh_that_does_not_answer() {
     let victim = wine.victim("binds", Kind::Windows);
     let mut first = wine.run(&victim, &["x", "0.0.0.0", &port, "hold"]).with_stdin().start();
     first.wait_for("done");
-    let launched = wine.launch("", &victim, &["-", "127.0.0.1", &port]);
+    let launched = wine.launch("", &victim, &["-", "127.0.0.1", &port, "-", "127.0.0.1", &port]);
     let ended = with_netsh(&wine, launched).env("BINDSHIM_TEST_SLOW", "1").finish();
     assert!(plain(&ended.stdout).contains("bind -1, last error 10013\n"), "{}", ended.stdout);
     let records = wine.records();
-    let unknown = records.failed()["diagnosis"]["unknown"].to_string();
-    assert!(unknown.contains(r#"{"what":"excluded_port_ranges","why":"budget"}"#), "{unknown}");
+    for record in records.all() {
+        let unknown = record["diagnosis"]["unknown"].to_string();
+        assert!(unknown.contains(r#"{"what":"excluded_port_ranges","why":"budget"}"#), "{unknown}");
+    }
+    assert_eq!(asked(&wine).len(), 1, "that it does not answer is remembered");
+}
+
+#[test]
+fn threads_that_bind_at_once_do_not_wait_for_one_another() {
+    let wine = Wine::new();
+    let victim = wine.victim("storm", Kind::Windows);
+    let port = wine.room.port().to_string();
+    let began = Instant::now();
+    let ended = wine.launch("", &victim, &[&port]).finish();
+    assert_eq!(plain(&ended.stdout), "64 refused\n", "{}", ended.stderr);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let records = wine.records();
+    let failed = records.all().iter().filter(|record| record["outcome"] == "failed");
+    let causes: Vec<_> = failed.map(|record| record["diagnosis"]["cause"].as_str()).collect();
+    assert_eq!(causes, [Some("own_process_holds_port"); 64]);
 }
 
 #[test]

@@ -81,6 +81,32 @@ fn a_missing_library_is_a_warning_and_no_policy_is_dropped() {
 }
 
 #[test]
+fn a_child_for_which_the_library_is_gone_is_told() {
+    let wine = Wine::new();
+    let victim = wine.victim("children", Kind::Windows);
+    let ended = wine.launch("", &victim, &["moved", "1"]).finish();
+    assert_eq!(plain(&ended.stdout), "1 covered\n0 bare\n", "{}", ended.stderr);
+    let records = wine.records();
+    let [notice] = records.notices()[..] else { panic!("not one notice: {records}") };
+    assert_eq!(notice["code"], "child_not_covered", "{notice}");
+    assert!(notice["message"].to_string().contains("opening the library"), "{notice}");
+}
+
+#[test]
+fn a_reservation_that_is_not_used_is_told_once() {
+    let wine = Wine::new();
+    let victim = wine.victim("binds", Kind::Windows);
+    let port = wine.room.port().to_string();
+    let words = ["-", "127.0.0.1", &port, "-", "127.0.0.2", &port];
+    let ended = wine.launch("--reservation", &victim, &words).finish();
+    assert_eq!(ended.code(), Some(7), "{}", ended.stderr);
+    let records = wine.records();
+    let [notice] = records.notices()[..] else { panic!("not one notice: {records}") };
+    assert_eq!(notice["code"], "reservation_not_used", "{notice}");
+    assert!(notice["message"].to_string().contains("this Windows has none"), "{notice}");
+}
+
+#[test]
 fn a_library_of_another_version_is_told() {
     let wine = Wine::new();
     let victim = wine.victim("children", Kind::Windows);

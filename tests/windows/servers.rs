@@ -122,6 +122,15 @@ fn programs_that_the_settings_leave_out() {
 }
 
 #[test]
+fn what_is_freed_stays() {
+    let wine = Wine::new();
+    let victim = wine.victim("frees", Kind::Windows);
+    let ended = wine.launch("", &victim, &[&wine.room.port().to_string()]).finish();
+    assert_eq!((ended.code(), plain(&ended.stdout)), (Some(0), "bind 0\n".into()));
+    assert_eq!(wine.records().only("bind")["outcome"], "ok");
+}
+
+#[test]
 fn a_child_that_is_not_followed_is_a_notice() {
     let wine = Wine::new();
     let victim = wine.victim("children", Kind::Windows);

@@ -90,6 +90,13 @@ pub fn ranges_may_refuse(attempt: &Attempt, facts: &Facts) -> bool {
     windows::may_be_by_range(&Case { attempt, code: Code::windows(WSAEACCES), facts })
 }
 
+/// Whether the success of `attempt` may be dangerous or surprising on Windows, as far as its address
+/// and options tell: else nobody needs to look for other sockets.
+#[must_use]
+pub fn may_warn(attempt: &Attempt, facts: &Facts) -> bool {
+    windows::may_warn(&Case { attempt, code: Code::windows(0), facts })
+}
+
 /// Whether the success of `attempt` on `system` is dangerous or surprising. If so, why is written
 /// to `diagnosis`, which is [`Diagnosis::NONE`] before. `facts.sockets` are those that overlap with
 /// the program's socket, without this socket itself.

@@ -24,7 +24,7 @@ use super::{Case, Detector, reason, tell};
 pub(super) const DETECTORS: &[Detector] = &[usage::detect, refused::detect, port::detect];
 
 pub(super) use refused::may_be_by_range;
-pub(super) use success::warn;
+pub(super) use success::{may_warn, warn};
 
 /// The kernel's own process, "System", to which the sockets of http.sys and of drivers belong.
 const SYSTEM: u32 = 4;

@@ -1,28 +1,23 @@
 //! What can be found out about a call on Windows, in bounded time and inside anybody's process.
 
-use core::ffi::c_void;
-use core::mem::transmute;
-
 use bindshim_core::address::Address;
 use bindshim_core::attempt::{Attempt, Function};
 use bindshim_core::code::{
     Code, System, WSAEACCES, WSAEADDRINUSE, WSAEADDRNOTAVAIL, WSAEFAULT, WSAEINVAL, WSAENOTSOCK,
+    WSAEOPNOTSUPP,
 };
 use bindshim_core::conflict::Reach;
-use bindshim_core::diagnose::ranges_may_refuse;
+use bindshim_core::diagnose::{may_warn, ranges_may_refuse};
 use bindshim_core::facts::windows::Exclusions;
 use bindshim_core::facts::{Descriptor, Fact, Facts, PortSocket, Why};
-use windows_sys::Win32::Foundation::HANDLE;
 use windows_sys::Win32::Networking::WinSock::SOCKET;
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, ProcessStrictHandleCheckPolicy};
-use windows_sys::core::BOOL;
 
 use super::found::Found;
-use super::optional::Optional;
 use super::ranges::{self, Which};
 use super::seen::{Known, Seen};
-use super::tables;
-use super::{addresses, clock, process, socket, users, version};
+use super::tables::{self, Wanted};
+use super::{addresses, clock, inject, process, socket, users, version};
 
 /// What to find out.
 #[derive(Clone, Copy)]
@@ -49,6 +44,19 @@ struct Target {
     /// A socket for both IP versions, or an IPv4 one, may meet a row `[::]` that stands for both:
     /// so Wine shows it, where Windows shows two rows.
     crosses: bool,
+}
+
+impl Target {
+    /// The rows that may be in the way. A success has nothing in its way that is of the other IP
+    /// version alone.
+    fn wanted(&self, succeeded: bool) -> Wanted {
+        Wanted {
+            is_udp: self.is_udp,
+            port: self.port,
+            v4: !succeeded || self.reach.v4.is_some(),
+            v6: !succeeded || self.reach.v6.is_some(),
+        }
+    }
 }
 
 impl Query<'_> {
@@ -81,7 +89,10 @@ pub fn gather(query: &Query<'_>, facts: &mut Facts) {
     }
     let Some(Code { system: System::Windows, number }) = query.code else {
         facts.windows.exclusive = fact(socket::exclusive(query.socket));
-        return port(query, facts);
+        if may_warn(query.attempt, facts) {
+            port(query, facts);
+        }
+        return;
     };
     match number {
         WSAEADDRINUSE => {
@@ -94,7 +105,7 @@ pub fn gather(query: &Query<'_>, facts: &mut Facts) {
                 facts.locality = addresses::locality(address);
             }
         }
-        WSAEINVAL | WSAENOTSOCK | WSAEFAULT => usage(query, facts),
+        WSAEINVAL | WSAENOTSOCK | WSAEFAULT | WSAEOPNOTSUPP => usage(query, facts),
         _ => {}
     }
 }
@@ -150,7 +161,7 @@ fn refused(query: &Query<'_>, facts: &mut Facts) {
         facts.ephemeral = ranges::dynamic(which);
     }
     if administered.is_some() {
-        facts.windows.reservation = match ranges::reservation(which, target.port) {
+        facts.windows.reservation = match ranges::reservation(which, target.port, false) {
             Fact::Known(found) => Fact::Known(found.map(|(range, _)| range)),
             Fact::Unknown(why) => Fact::Unknown(why),
         };
@@ -169,7 +180,8 @@ fn port(query: &Query<'_>, facts: &mut Facts) {
     let Some(target) = query.target() else { return };
     let mut found = Found::default();
     let mut without_v6only = 0;
-    facts.sockets_unknown = tables::each(target.is_udp, target.port, |row| {
+    let wanted = target.wanted(query.code.is_none());
+    facts.sockets_unknown = tables::each(wanted, query.deadline_ns, |row| {
         if overlaps(&target, &row.local, true) {
             found.add(row);
         } else if target.crosses && overlaps(&target, &row.local, false) {
@@ -178,7 +190,7 @@ fn port(query: &Query<'_>, facts: &mut Facts) {
     })
     .err();
     if found.total == 0 && without_v6only > 0 {
-        let _ = tables::each(target.is_udp, target.port, |row| {
+        let _ = tables::each(wanted, query.deadline_ns, |row| {
             if overlaps(&target, &row.local, false) {
                 found.add(row);
             }
@@ -193,10 +205,11 @@ fn port(query: &Query<'_>, facts: &mut Facts) {
     }
     facts.sockets_total = found.total;
     for (row, known) in &found.rows {
-        let owner = if query.is_late() && row.pid != query.pid {
-            Fact::Unknown(Why::Budget)
-        } else {
-            process::owner(row.pid, query.pid)
+        let owner = match row.pid {
+            pid if !query.is_late() => process::owner(pid, query.pid),
+            // That costs nothing to know.
+            pid if pid == query.pid => Fact::Known(process::own(pid)),
+            _ => Fact::Unknown(Why::Budget),
         };
         let socket = PortSocket {
             state: row.state,
@@ -218,7 +231,8 @@ fn overlaps(target: &Target, local: &Address, v6only: bool) -> bool {
 
 /// Other sockets of this process on the port, which are where we saw them bound.
 fn own_sockets<'q>(query: &'q Query<'_>, target: &'q Target) -> impl Iterator<Item = Known> + 'q {
-    query.seen.all().filter(move |known| {
+    let in_time = query.seen.all().take_while(|_| !query.is_late());
+    in_time.filter(move |known| {
         known.handle as SOCKET != query.socket
             && known.is_udp == target.is_udp
             && known.bound.as_ref().is_some_and(|local| {
@@ -243,19 +257,7 @@ pub fn is_still_there(known: &Known) -> bool {
 /// it to (PROCESS_MITIGATION_STRICT_HANDLE_CHECK_POLICY, since Windows 8): then no old handle is
 /// tried.
 fn raises_on_bad_handles() -> bool {
-    static GET: Optional = Optional::new(c"kernel32.dll", c"GetProcessMitigationPolicy");
-    type Get = unsafe extern "system" fn(HANDLE, i32, *mut c_void, usize) -> BOOL;
-    let Some(get) = GET.address() else { return false };
-    let mut policy = 0u32;
-    // SAFETY: the function is of this type, and the policy as long as is said.
-    let known = unsafe {
-        let get = transmute::<usize, Get>(get);
-        get(
-            GetCurrentProcess(),
-            ProcessStrictHandleCheckPolicy,
-            (&raw mut policy).cast(),
-            size_of_val(&policy),
-        )
-    } != 0;
-    known && policy & 1 != 0
+    // SAFETY: it gives a constant that stands for this process.
+    let own = unsafe { GetCurrentProcess() };
+    inject::policy(own, ProcessStrictHandleCheckPolicy).is_some_and(|flags| flags & 1 != 0)
 }

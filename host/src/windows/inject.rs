@@ -5,19 +5,30 @@
 //! the thread, then go to the program's entry point. So a call of `LoadLibraryW` that is queued
 //! while the thread is suspended finds a process that is ready for it, and alone in it.
 
+use core::ffi::c_void;
 use core::fmt;
 use core::mem::transmute;
 use core::ptr;
 
-use windows_sys::Win32::Foundation::{CloseHandle, FALSE, GetLastError, HANDLE};
+use windows_sys::Win32::Foundation::{
+    CloseHandle, FALSE, GENERIC_EXECUTE, GENERIC_READ, GetLastError, HANDLE,
+};
 use windows_sys::Win32::Security::{GetTokenInformation, TOKEN_QUERY, TokenIsAppContainer};
+use windows_sys::Win32::Storage::FileSystem::{
+    CreateFileW, FILE_SHARE_DELETE, FILE_SHARE_READ, FILE_SHARE_WRITE, OPEN_EXISTING,
+};
 use windows_sys::Win32::System::Diagnostics::Debug::WriteProcessMemory;
 use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
 use windows_sys::Win32::System::Memory::{MEM_COMMIT, MEM_RESERVE, PAGE_READWRITE, VirtualAllocEx};
 use windows_sys::Win32::System::Threading::{
-    GetCurrentProcess, IsWow64Process, OpenProcessToken, QueueUserAPC,
+    GetCurrentProcess, IsWow64Process, OpenProcessToken, PROCESS_MITIGATION_POLICY,
+    ProcessDynamicCodePolicy, ProcessSignaturePolicy, QueueUserAPC,
 };
+use windows_sys::core::BOOL;
 use windows_sys::w;
+
+use super::handle::Handle;
+use super::optional::Optional;
 
 /// Why the library cannot be loaded into a process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +37,10 @@ pub enum Obstacle {
     OtherBits,
     /// It runs in an app container, which may not read the library.
     Contained,
+    /// It loads only libraries that Microsoft has signed, or its store.
+    Signed,
+    /// It forbids code that was not loaded with a signature, which a detour is.
+    NoDynamicCode,
     /// The system refused a step, with this error.
     Refused {
         /// What was tried.
@@ -40,6 +55,8 @@ impl fmt::Display for Obstacle {
         match self {
             Self::OtherBits => f.write_str("one is a 32-bit program and the other a 64-bit one"),
             Self::Contained => f.write_str("it runs in an app container"),
+            Self::Signed => f.write_str("it loads only libraries that Microsoft has signed"),
+            Self::NoDynamicCode => f.write_str("it forbids code that is made at run time"),
             Self::Refused { step, error } => write!(f, "{step} failed with error {error}"),
         }
     }
@@ -67,6 +84,8 @@ pub unsafe fn load_first(process: HANDLE, thread: HANDLE, library: &[u16]) -> Re
     if is_contained(process) {
         return Err(Obstacle::Contained);
     }
+    forbidden(process).map_or(Ok(()), Err)?;
+    can_be_opened(library)?;
     let routine = load_library().ok_or_else(|| refused("finding LoadLibraryW"))?;
     let size = size_of_val(library);
     // SAFETY: the process is alive because its thread is suspended, and the memory is new, so that
@@ -114,6 +133,52 @@ fn is_contained(process: HANDLE) -> bool {
         CloseHandle(token);
         found != 0 && answer != 0
     }
+}
+
+/// What the policies of a process forbid of what we need (GetProcessMitigationPolicy, since Windows
+/// 8; Wine says that it knows no such policy).
+fn forbidden(process: HANDLE) -> Option<Obstacle> {
+    /// MicrosoftSignedOnly, StoreSignedOnly ("PROCESS_MITIGATION_BINARY_SIGNATURE_POLICY").
+    const SIGNED: u32 = 0b11;
+    /// ProhibitDynamicCode ("PROCESS_MITIGATION_DYNAMIC_CODE_POLICY").
+    const NO_DYNAMIC_CODE: u32 = 0b1;
+    let has = |kind, bits| policy(process, kind).is_some_and(|flags| flags & bits != 0);
+    if has(ProcessSignaturePolicy, SIGNED) {
+        Some(Obstacle::Signed)
+    } else {
+        has(ProcessDynamicCodePolicy, NO_DYNAMIC_CODE).then_some(Obstacle::NoDynamicCode)
+    }
+}
+
+/// The flags of a policy of a process; `None` where they are not known.
+pub(super) fn policy(process: HANDLE, kind: PROCESS_MITIGATION_POLICY) -> Option<u32> {
+    static GET: Optional = Optional::new(c"kernel32.dll", c"GetProcessMitigationPolicy");
+    type Get =
+        unsafe extern "system" fn(HANDLE, PROCESS_MITIGATION_POLICY, *mut c_void, usize) -> BOOL;
+    let get = GET.address()?;
+    let mut flags = 0u32;
+    // SAFETY: the function is of this type, the callers' handles are alive, and the flags of each
+    // policy are as long as is said.
+    let known = unsafe {
+        let get = transmute::<usize, Get>(get);
+        get(process, kind, (&raw mut flags).cast(), size_of_val(&flags))
+    };
+    (known != FALSE).then_some(flags)
+}
+
+/// Whether the library's file is still there and may be read. The process itself would say nothing
+/// of it.
+fn can_be_opened(library: &[u16]) -> Result<(), Obstacle> {
+    const SHARED: u32 = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
+    let access = GENERIC_READ | GENERIC_EXECUTE;
+    // SAFETY: the path ends in a NUL, and nobody else has the handle.
+    let file = unsafe {
+        let none = ptr::null_mut();
+        let file =
+            CreateFileW(library.as_ptr(), access, SHARED, ptr::null(), OPEN_EXISTING, 0, none);
+        Handle::own(file)
+    };
+    file.map(drop).ok_or_else(|| refused("opening the library"))
 }
 
 /// `LoadLibraryW` as an APC routine: both take one pointer, by the same calling convention, and what

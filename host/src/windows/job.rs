@@ -20,25 +20,20 @@ pub struct Job {
 }
 
 impl Job {
-    /// A job that holds `process`, which must not have started children yet. `None` where that
-    /// cannot be: before Windows 8 a process can be in one job only, and may be in one already.
-    ///
-    /// # Safety
-    /// `process` must be a handle with the rights that CreateProcessW gives.
+    /// A job that nobody is in yet; `None` where that cannot be.
     #[must_use]
-    pub unsafe fn holding(process: HANDLE) -> Option<Self> {
+    pub fn new() -> Option<Self> {
         let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
         limits.BasicLimitInformation.LimitFlags =
             JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_SILENT_BREAKAWAY_OK;
         // SAFETY: without attributes and a name, the job is new, ours alone, and not inherited. The
-        // limits are of the type that their class asks for, and as long as is said. The process is
-        // the caller's promise.
+        // limits are of the type that their class asks for, and as long as is said.
         unsafe {
             let handle = CreateJobObjectW(ptr::null(), ptr::null());
             if handle.is_null() {
                 return None;
             }
-            // From here on dropped, and so closed, where a step fails: nobody is in it yet.
+            // From here on dropped, and so closed, where it cannot be limited.
             let job = Self { handle };
             let limited = SetInformationJobObject(
                 job.handle,
@@ -46,8 +41,18 @@ impl Job {
                 ptr::from_ref(&limits).cast(),
                 size_of_val(&limits) as u32,
             );
-            (limited != 0 && AssignProcessToJobObject(job.handle, process) != 0).then_some(job)
+            (limited != 0).then_some(job)
         }
+    }
+
+    /// Takes in `process`, which must not have started children yet. It is left out where that
+    /// cannot be: before Windows 8 a process can be in one job only, and may be in one already.
+    ///
+    /// # Safety
+    /// `process` must be a handle with the rights that CreateProcessW gives.
+    pub unsafe fn take_in(&self, process: HANDLE) {
+        // SAFETY: the job's handle is open, and the process is the caller's promise.
+        unsafe { AssignProcessToJobObject(self.handle, process) };
     }
 }
 

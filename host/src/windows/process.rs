@@ -28,6 +28,11 @@ pub(super) fn owner(pid: u32, own: u32) -> Fact<Process> {
     }
 }
 
+/// What needs no look-up of this process.
+pub(super) fn own(pid: u32) -> Process {
+    Process { pid, is_own: true, same_program: true, same_user: Some(true), ..Process::UNKNOWN }
+}
+
 fn describe(pid: u32, own: u32) -> Process {
     let mut process = Process { pid, is_own: pid == own, ..Process::UNKNOWN };
     // SAFETY: it opens a process to be looked at; nobody else has the handle.

@@ -11,7 +11,9 @@ use windows_sys::Win32::NetworkManagement::IpHelper::{
 };
 use windows_sys::Win32::Networking::WinSock::{AF_INET, AF_INET6};
 
+use super::clock;
 use super::memory::Region;
+use super::turn::Turn;
 
 /// One socket.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,13 +35,35 @@ const FIRST_LENGTH: u32 = 1 << 16;
 /// A table that needs more is not read: 300,000 sockets.
 const LONGEST: u32 = 1 << 24;
 
-/// Shows `take` every socket that has `port`, of both families: UDP's or TCP's.
+/// Which sockets are looked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Wanted {
+    /// UDP's, else TCP's.
+    pub is_udp: bool,
+    /// Those on this port.
+    pub port: u16,
+    /// Those with IPv4 addresses.
+    pub v4: bool,
+    /// Those with IPv6 addresses.
+    pub v6: bool,
+}
+
+/// Shows `take` every socket that is wanted. No table is begun after `deadline_ns`, and while one
+/// thread reads them no other one does: on a machine with many sockets each takes its time, and
+/// threads that bind at once would wait for one another.
 ///
 /// # Errors
-/// Why the tables could not be read.
-pub fn each(is_udp: bool, port: u16, mut take: impl FnMut(Row)) -> Result<(), Why> {
+/// Why the tables could not all be read; what was read was shown.
+pub fn each(wanted: Wanted, deadline_ns: u64, mut take: impl FnMut(Row)) -> Result<(), Why> {
+    static TURN: Turn = Turn::new();
+    let Wanted { is_udp, port, v4, v6 } = wanted;
+    let _taken = TURN.take().ok_or(Why::Budget)?;
     let mut buffer = Region::new(FIRST_LENGTH as usize).ok_or(Why::NoResources)?;
-    for family in [AF_INET, AF_INET6] {
+    for family in [(v4, AF_INET), (v6, AF_INET6)].into_iter().filter_map(|(is, f)| is.then_some(f))
+    {
+        if clock::monotonic_ns() >= deadline_ns {
+            return Err(Why::Budget);
+        }
         read(&mut buffer, is_udp, family)?;
         let mut take = |row: Option<Row>| {
             if let Some(row) = row.filter(|row| row.local.port() == Some(port)) {
@@ -168,8 +192,20 @@ mod tests {
 
     fn found(is_udp: bool, port: u16) -> Vec<Row> {
         let mut found = Vec::new();
-        each(is_udp, port, |row| found.push(row)).unwrap();
+        let wanted = Wanted { is_udp, port, v4: true, v6: true };
+        // Another test may be reading.
+        while each(wanted, u64::MAX, |row| found.push(row)) == Err(Why::Budget) {}
         found
+    }
+
+    #[test]
+    fn only_what_is_wanted_is_read_and_nothing_late() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let wanted = Wanted { is_udp: false, port, v4: true, v6: true };
+        assert_eq!(each(wanted, 0, |row| panic!("{row:?}")), Err(Why::Budget));
+        let other = Wanted { v4: false, ..wanted };
+        while each(other, u64::MAX, |row| panic!("{row:?}")) == Err(Why::Budget) {}
     }
 
     #[test]

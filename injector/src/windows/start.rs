@@ -31,6 +31,8 @@ pub(super) struct Suspended {
     process: HANDLE,
     thread: HANDLE,
     id: u32,
+    /// Ends it with this process, whatever ends this one; empty where the system allows none.
+    _job: Option<Job>,
 }
 
 impl Suspended {
@@ -40,6 +42,7 @@ impl Suspended {
         let image = wide(program.image.as_os_str());
         let mut line = program.line.clone();
         let mut created = PROCESS_INFORMATION::default();
+        let job = Job::new();
         // SAFETY: the strings end in a NUL, and the line may be written to; the start-up
         // information is filled in by the system, and what it points to stays; without an
         // environment and a directory, ours are used.
@@ -62,7 +65,16 @@ impl Suspended {
         if done == 0 {
             return Err(refusal(&program.image, &io::Error::last_os_error()));
         }
-        Ok(Self { process: created.hProcess, thread: created.hThread, id: created.dwProcessId })
+        if let Some(job) = &job {
+            // SAFETY: the handle is as CreateProcessW gave it; suspended, it has no children.
+            unsafe { job.take_in(created.hProcess) };
+        }
+        Ok(Self {
+            process: created.hProcess,
+            thread: created.hThread,
+            id: created.dwProcessId,
+            _job: job,
+        })
     }
 
     /// Has the library loaded when it begins; the error says why that cannot be.
@@ -85,8 +97,6 @@ impl Suspended {
         // SAFETY: the handler is a function of this program, and may be called at any time.
         unsafe { SetConsoleCtrlHandler(Some(leave_it_to_the_program), TRUE) };
         let handshake = covered.then(|| Handshake::with(self.id)).flatten();
-        // SAFETY: the handles are open until `self` is dropped.
-        let _job = unsafe { Job::holding(self.process) };
         // SAFETY: the thread is suspended once, since it was created.
         unsafe { ResumeThread(self.thread) };
         let answer = handshake.map(|handshake| handshake.wait(self.process, PATIENCE));

@@ -24,6 +24,14 @@ static int is_covered(void) {
     return 0;
 }
 
+/* Takes the library's file away from whoever wants to load it. */
+static void move_library(void) {
+    char name[MAX_PATH], moved[MAX_PATH + 8];
+    if (!GetModuleFileNameA(GetModuleHandleA("bindshim.dll"), name, sizeof name)) exit(6);
+    snprintf(moved, sizeof moved, "%s.moved", name);
+    if (!MoveFileA(name, moved)) exit(7);
+}
+
 /* CreateProcess failed, and the test shows why. */
 static int failed(void) {
     printf("not created: %lu\n", GetLastError());
@@ -56,7 +64,8 @@ int main(int count, char **words) {
     STARTUPINFOA startup = {.cb = sizeof startup};
     STARTUPINFOW startup_wide = {.cb = sizeof startup_wide};
 
-    if (!strcmp(way, "a") || !strcmp(way, "suspended") || !strcmp(way, "cleared")) {
+    if (!strcmp(way, "moved")) move_library();
+    if (!strcmp(way, "a") || !strcmp(way, "moved") || !strcmp(way, "suspended") || !strcmp(way, "cleared")) {
         DWORD flags = strcmp(way, "suspended") ? 0 : CREATE_SUSPENDED;
         char empty[] = "SystemRoot=C:\\windows\0";
         char *environment = strcmp(way, "cleared") ? NULL : empty;

@@ -15,7 +15,11 @@ int main(void) {
     struct sockaddr_in away = {.sin_family = AF_INET};
     struct sockaddr_in6 any6 = {.sin6_family = AF_INET6};
     struct sockaddr_in none = {.sin_family = AF_UNSPEC};
-    struct sockaddr *name = (struct sockaddr *)&any;
+    union {
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } room = {.in = any};
+    struct sockaddr *name = (struct sockaddr *)&room;
     BOOL on = TRUE;
     WSADATA data;
     away.sin_addr.s_addr = inet_addr("192.0.2.77");
@@ -23,9 +27,14 @@ int main(void) {
     if (WSAStartup(MAKEWORD(2, 2), &data)) return 2;
     SOCKET tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM, 0);
     told("no socket", bind(INVALID_SOCKET, name, sizeof any));
+    HANDLE file = CreateFileA("file", GENERIC_WRITE, 0, NULL, CREATE_ALWAYS, 0, NULL);
+    told("a file", bind((SOCKET)file, name, sizeof any));
+    CloseHandle(file);
     told("no address", bind(tcp, NULL, sizeof any));
     told("too short", bind(tcp, name, 7));
     told("another family", bind(tcp, (struct sockaddr *)&any6, sizeof any6));
+    SOCKET six = socket(AF_INET6, SOCK_STREAM, 0);
+    told("IPv4 on IPv6", bind(six, name, sizeof any6));
     told("no family", bind(tcp, (struct sockaddr *)&none, sizeof none));
     told("not here", bind(tcp, (struct sockaddr *)&away, sizeof away));
     told("listen unbound", listen(tcp, 5));

@@ -23,6 +23,7 @@ const REASONS: &[Detector] = &[
     broadcast_not_enabled,
     reserved::kb3039044,
     by_http_sys,
+    reserved::perhaps_kb3039044,
     by_table,
     dual_stack,
     excluded,
@@ -32,6 +33,7 @@ const REASONS: &[Detector] = &[
     sandbox,
     invisible,
     policy,
+    both_share,
 ];
 
 pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
@@ -41,11 +43,10 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
 }
 
 /// Whether an excluded range may be what refuses, so that it is worth asking for: nobody has the
-/// port whom the table lets refuse, or all who have it share it, which is the case of KB 3039044.
+/// port whom the table lets refuse, or it may be a case of KB 3039044.
 pub(in super::super) fn may_be_by_range(case: &Case<'_>) -> bool {
-    let all_reuse = || holders(case).all(|s| s.sharing == Some(Sharing::Reuse));
     let refuses = |s: &PortSocket| is_http_sys(case, s) || reason(case, s).is_some();
-    (own_sharing(case) == Some(Sharing::Reuse) && all_reuse()) || !holders(case).any(refuses)
+    reserved::may_be_kb3039044(case) || !holders(case).any(refuses)
 }
 
 fn holders<'f>(case: &Case<'f>) -> impl Iterator<Item = &'f PortSocket> {
@@ -235,7 +236,7 @@ fn udp_port_taken(socket: &PortSocket, certainty: Certainty, diagnosis: &mut Dia
 /// Somebody has the port, and the table has another answer for that, as under Wine, whose host has
 /// rules of its own.
 fn against_the_table(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
-    let Some(socket) = holders(case).next() else { return false };
+    let Some(socket) = holders(case).find(|s| !shares_too(case, s)) else { return false };
     let cause = match own_sharing(case) {
         Some(Sharing::Reuse) => Cause::ReuseaddrRefused,
         _ => Cause::ExclusiveHolder,
@@ -299,4 +300,22 @@ fn policy(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         format_args!("netsh wfp show netevents"),
     );
     true
+}
+
+/// Whether both this socket and `socket` are known to have SO_REUSEADDR set.
+fn shares_too(case: &Case<'_>, socket: &PortSocket) -> bool {
+    [own_sharing(case), socket.sharing] == [Some(Sharing::Reuse); 2]
+}
+
+/// Two sockets that the table lets have one port, and yet the second one is refused.
+fn both_share(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    if let Some(socket) = holders(case).find(|s| shares_too(case, s)) {
+        say!(
+            diagnosis.summary,
+            "{} has {} with SO_REUSEADDR set, as this socket has, which Windows documents as allowed; what is known does not show why it refuses",
+            Who(socket),
+            socket.local
+        );
+    }
+    false
 }

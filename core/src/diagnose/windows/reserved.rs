@@ -6,12 +6,12 @@ use crate::address::Address;
 use crate::cause::Cause;
 use crate::conflict::windows::Sharing;
 use crate::facts::windows::{PortRange, Version, Windows};
-use crate::facts::{Fact, SocketState, Why};
+use crate::facts::{Fact, PortSocket, SocketState, Why};
 use crate::record::{Certainty, Diagnosis, Holder};
 
 use super::super::Case;
 use super::super::tell::{fix, fix_by, found, say};
-use super::{cures, is_bound, own_sharing, port_of};
+use super::{Who, also, cures, is_bound, kind, own_sharing, port_of};
 
 /// The default dynamic port range since Windows Vista ("The default dynamic port range for TCP/IP
 /// has changed").
@@ -49,19 +49,35 @@ fn has_the_fault(windows: &Windows) -> Option<Certainty> {
     Some(if certain { Certainty::Certain } else { Certainty::Possible })
 }
 
+/// Whether this may be the refusal of KB 3039044, as far as the sockets and the version say; which
+/// needs its range, too.
+pub(super) fn may_be_kb3039044(case: &Case<'_>) -> bool {
+    case.attempt.socket.is_tcp()
+        && own_sharing(case) == Some(Sharing::Reuse)
+        && has_the_fault(&case.facts.windows).is_some()
+        && holders(case).next().is_some()
+        && holders(case).all(|s| s.sharing.is_none_or(|sharing| sharing == Sharing::Reuse))
+}
+
+fn holders<'f>(case: &Case<'f>) -> impl Iterator<Item = &'f PortSocket> {
+    case.facts.sockets.iter().filter(|s| is_bound(s))
+}
+
+/// The port and its administered range, where this may be KB 3039044.
+fn kb3039044_range(case: &Case<'_>) -> Option<(u16, PortRange)> {
+    let excluded = case.facts.windows.excluded.known()?;
+    Some((port_of(case)?, excluded.administered?)).filter(|_| may_be_kb3039044(case))
+}
+
 /// KB 3039044: tcpip.sys overwrites the REUSE flag of the first socket with that of the excluded
 /// range, and so refuses the second one. By the table, two sockets with SO_REUSEADDR never conflict.
 pub(super) fn kb3039044(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     let windows = &case.facts.windows;
-    let administered = windows.excluded.known().and_then(|excluded| excluded.administered);
-    let (Some(port), Some(range), Some(certainty)) =
-        (port_of(case), administered, has_the_fault(windows))
+    let (Some((port, range)), Some(certainty)) = (kb3039044_range(case), has_the_fault(windows))
     else {
         return false;
     };
-    let mut holders = case.facts.sockets.iter().filter(|s| is_bound(s)).peekable();
-    let all_reuse = holders.peek().is_some() && holders.all(|s| s.sharing == Some(Sharing::Reuse));
-    if !case.attempt.socket.is_tcp() || own_sharing(case) != Some(Sharing::Reuse) || !all_reuse {
+    if holders(case).any(|s| s.sharing.is_none()) {
         return false;
     }
     found(diagnosis, Cause::Kb3039044, certainty);
@@ -79,6 +95,30 @@ pub(super) fn kb3039044(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     }
     cures(diagnosis, Some(false), Some(false));
     workarounds(case, port, range, diagnosis);
+    true
+}
+
+/// The same where the options of another process's socket, which nobody can ask for, decide
+/// whether it is that fault.
+pub(super) fn perhaps_kb3039044(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
+    let (Some((port, range)), Some(socket)) =
+        (kb3039044_range(case), holders(case).find(|s| s.sharing.is_none()))
+    else {
+        return false;
+    };
+    found(diagnosis, Cause::ReuseaddrRefused, Certainty::Probable);
+    say!(
+        diagnosis.summary,
+        "{} has {}; if with SO_REUSEADDR too, this is KB 3039044: the port is administratively excluded ({}), and there this version of Windows refuses a second bind with SO_REUSEADDR; else that socket does not share the port",
+        Who(socket),
+        socket.local,
+        Ports(range)
+    );
+    cures(diagnosis, Some(false), Some(false));
+    fix(diagnosis, format_args!("leave SO_REUSEADDR off where the two are not to share the port"));
+    workarounds(case, port, range, diagnosis);
+    also(Some(Cause::Kb3039044), diagnosis);
+    also(kind(case, socket), diagnosis);
     true
 }
 

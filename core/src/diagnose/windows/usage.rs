@@ -20,10 +20,15 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     let told = match (case.code.number, case.attempt.call) {
         (WSAENOTSOCK, _) => not_a_socket(case, diagnosis),
         (WSAEFAULT, _) => bad_pointer(case, diagnosis),
-        // Wine says WSAEOPNOTSUPP to an IPv6 address on an IPv4 socket.
-        (WSAEAFNOSUPPORT | WSAEOPNOTSUPP, Function::Bind) => wrong_family(case, diagnosis),
+        // Wine says WSAEOPNOTSUPP to an IPv6 address on an IPv4 socket,
+        // and WSAEINVAL the other way round.
+        (WSAEAFNOSUPPORT | WSAEOPNOTSUPP, Function::Bind) => {
+            wrong_family(case, diagnosis) || not_even_a_socket(case, diagnosis)
+        }
         (WSAEINVAL, Function::Bind) => {
-            already_bound(case, diagnosis) || not_even_a_socket(case, diagnosis)
+            already_bound(case, diagnosis)
+                || not_even_a_socket(case, diagnosis)
+                || wrong_family(case, diagnosis)
         }
         (WSAEINVAL, Function::Listen) => wrong_state(case, diagnosis),
         (WSAEINVAL, Function::Setsockopt) => options_conflict(case, diagnosis),
@@ -49,7 +54,7 @@ fn not_a_socket(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     true
 }
 
-/// A file is no socket, whatever the code (under Wine: WSAEINVAL).
+/// A file is no socket, whatever the code (under Wine: WSAEINVAL, WSAEOPNOTSUPP).
 fn not_even_a_socket(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     case.facts.descriptor == Fact::Known(Descriptor::NotASocket) && not_a_socket(case, diagnosis)
 }

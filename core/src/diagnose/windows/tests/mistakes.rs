@@ -62,7 +62,21 @@ fn bad_calls() -> Vec<Row> {
             "the option value is too short, or not in readable memory",
         ),
         row(bind(), WSAENOTSOCK, Facts::NONE, "not_a_socket", "handle 248 is not a socket"),
-        row(bind(), WSAEINVAL, file, "not_a_socket", "handle 248 is not a socket"),
+        row(bind(), WSAEINVAL, file.clone(), "not_a_socket", "handle 248 is not a socket"),
+        row(
+            Attempt { socket: Socket::UNKNOWN, ..bind() },
+            WSAEOPNOTSUPP,
+            file,
+            "not_a_socket",
+            "handle 248 is not a socket",
+        ),
+        row(
+            Attempt { address: Some(at("0.0.0.0:8080")), ..tcp("[::]:8080") },
+            WSAEINVAL,
+            Facts::NONE,
+            "wrong_address_family",
+            "the socket is of family inet6, and the address of family inet",
+        ),
         row(
             Attempt { address: Some(unspecified), ..bind() },
             WSAEAFNOSUPPORT,

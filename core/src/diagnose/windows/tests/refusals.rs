@@ -227,6 +227,19 @@ pub(super) fn by_range() -> Vec<Row> {
                 "port 50005 is administratively excluded (ports 50000 to 50059), and there this version of Windows refuses a second bind with SO_REUSEADDR (KB 3039044); whether it is one that the article names is not known",
             )
         },
+        // Another process's options are not known.
+        Row {
+            also: &["kb3039044", "other_program_listening"],
+            certainty: "probable",
+            cause: "reuseaddr_refused",
+            ..kb(
+                Facts {
+                    sockets: [held(Listen, "0.0.0.0:50005", nginx())].into_iter().collect(),
+                    ..fault(6, 3, 9600)
+                },
+                "nginx.exe (pid 812, user alice) has 0.0.0.0:50005; if with SO_REUSEADDR too, this is KB 3039044: the port is administratively excluded (ports 50000 to 50059), and there this version of Windows refuses a second bind with SO_REUSEADDR; else that socket does not share the port",
+            )
+        },
         Row {
             commands: &[
                 "netsh int ipv4 delete excludedportrange protocol=tcp startport=50000 numberofports=60",
@@ -323,6 +336,13 @@ pub(super) fn by_rule() -> Vec<Row> {
                 "neither a socket nor a reserved range is in the way; a security product or a rule of the filtering platform may refuse",
             )
         },
+        // Allowed by the table; Wine refuses it.
+        Row::unknown(
+            reuse(tcp(any)),
+            WSAEACCES,
+            machine(&[PortSocket { sharing: Some(Sharing::Reuse), ..held(Listen, any, own()) }]),
+            "server.exe (pid 4312, user alice) has 0.0.0.0:8080 with SO_REUSEADDR set, as this socket has, which Windows documents as allowed; what is known does not show why it refuses",
+        ),
         Row::unknown(
             tcp(any),
             WSAEACCES,
@@ -376,9 +396,11 @@ fn kb3039044_is_claimed_under_its_predicate_alone() {
         ("the first without SO_REUSEADDR", second_bind(), {
             changed(|f| f.sockets[0].sharing = Some(Sharing::Default))
         }),
-        ("the first not known", second_bind(), changed(|f| f.sockets[0].sharing = None)),
         ("a third that does not share", second_bind(), {
-            changed(|f| f.sockets.push(held(Listen, "0.0.0.0:50005", nginx())))
+            changed(|f| {
+                let third = held(Listen, "0.0.0.0:50005", nginx());
+                f.sockets.push(PortSocket { sharing: Some(Sharing::Default), ..third });
+            })
         }),
         ("the second without SO_REUSEADDR", tcp("0.0.0.0:50005"), fault(6, 3, 9600)),
         ("UDP", reuse(udp("0.0.0.0:50005")), fault(6, 3, 9600)),
