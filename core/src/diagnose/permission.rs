@@ -35,7 +35,10 @@ pub(super) fn also_taken(case: &Case<'_>, diagnosis: &mut Diagnosis) {
 
 /// `inet_port_requires_bind_service` (include/net/ip.h).
 fn privileged_port(case: &Case<'_>, port: u16, from: u32, diagnosis: &mut Diagnosis) {
-    found(diagnosis, Cause::PrivilegedPort, Certainty::Certain);
+    // Security modules come first, and one that refuses says the same (`security_socket_bind`).
+    let may_be_sandboxed = case.facts.rights.no_new_privileges == Fact::Known(true);
+    let certainty = if may_be_sandboxed { Certainty::Probable } else { Certainty::Certain };
+    found(diagnosis, Cause::PrivilegedPort, certainty);
     say!(diagnosis.summary, "port {port} is privileged (below {from}), and ");
     diagnosis.reuseaddr_cures = Some(false);
     diagnosis.retry_cures = Some(false);
