@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 
 mod causes;
+mod cells;
 mod children;
 mod launcher;
 mod refusals;
