@@ -27,6 +27,7 @@ pub mod socket;
 mod standard_error;
 mod start;
 pub mod tables;
+pub mod trial;
 mod turn;
 mod users;
 mod version;
