@@ -52,7 +52,14 @@ fn two_hundred_starts() {
         for _ in 0..THREADS {
             scope.spawn(|| {
                 for _ in 0..200 / THREADS {
-                    let ended = wine.launch("", &victim, &["w", "1"]).finish();
+                    let mut ended = wine.launch("", &victim, &["w", "1"]).finish();
+                    // ERROR_INTERNAL_ERROR: on a busy machine Wine's own start of a process fails
+                    // now and then, before there is one to follow.
+                    for _ in 0..3 {
+                        if ended.stdout.contains("not created: 1359") {
+                            ended = wine.launch("", &victim, &["w", "1"]).finish();
+                        }
+                    }
                     let (code, out) = (ended.code(), plain(&ended.stdout));
                     assert_eq!(
                         (code, out),
