@@ -285,7 +285,8 @@ impl Driver {
     #[inline(never)]
     fn emit(&mut self, engine: &Engine) {
         let failed = self.failure.is_some();
-        if !self.guest.is_told(self.attempt.call, failed) {
+        let is_told = self.guest.is_told(self.attempt.call, failed);
+        if !is_told && (failed || !self.is_remembered()) {
             return;
         }
         self.held.hold();
@@ -294,6 +295,9 @@ impl Driver {
             // Facts were gathered: the socket is told as it was when the call failed.
             (true, Some(_)) => {}
             (true, None) => self.describe(false),
+        }
+        if !is_told {
+            return;
         }
         let caller = self.caller();
         let diagnosis = self.findings.as_mut().map(|findings| &mut findings.diagnosis);

@@ -98,6 +98,15 @@ fn reuseaddr_leaves_what_it_must_not_touch() {
 }
 
 #[test]
+fn reuseaddr_respects_the_program_also_where_no_success_is_told() {
+    let room = Room::new();
+    let steps = format!("tcp4 noreuse bind 127.0.0.1 {} show", room.port());
+    let ended =
+        room.run_victim("steps", &steps).way(&room, Way::Launcher).set("reuseaddr", "1").finish();
+    assert_eq!(ended.stdout, "setsockopt 0\nbind 0\nreuseaddr 0\n");
+}
+
+#[test]
 fn reuseaddr_does_not_steal_a_port_that_is_bound_but_not_listening() {
     let room = Room::new();
     let port = room.port();

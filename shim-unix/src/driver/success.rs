@@ -67,10 +67,16 @@ impl Driver {
         }
     }
 
-    /// Keeps in mind on which sockets the program switches SO_REUSEADDR off, while that matters.
+    /// Whether the call's success matters later, told or not: a socket on which the program switched
+    /// SO_REUSEADDR off is left as it is.
+    pub(super) fn is_remembered(&self) -> bool {
+        self.guest.settings().reuseaddr
+            && matches!(self.request, Request::SetOption { names: (_, "SO_REUSEADDR"), .. })
+    }
+
     fn remember_option(&self) {
-        if let Some(on) = self.attempt.option.and_then(|option| option.sets_reuseaddr())
-            && self.guest.settings().reuseaddr
+        if self.is_remembered()
+            && let Some(on) = self.attempt.option.and_then(|option| option.sets_reuseaddr())
         {
             self.guest.cleared.program_set(self.attempt.socket.cookie, on);
         }
