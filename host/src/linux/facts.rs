@@ -102,7 +102,7 @@ impl<'a> Query<'a> {
         };
         let address = self.attempt.address.as_ref()?;
         let port = address.port().filter(|port| *port != 0)?;
-        let device = self.descriptor().map_or(0, trial::device);
+        let device = self.descriptor().map_or(0, socket::device);
         let reach = Reach::of(address, socket.v6only == Some(true), device)?;
         let shares = socket.reuseport == Some(true);
         Some(Target { protocol, port, reach, cookie: socket.cookie, shares })
@@ -153,7 +153,7 @@ fn is_of_another_network(query: &Query<'_>, facts: &mut Facts) -> bool {
         && (socket.is_tcp() || socket.is_udp())
         && let Some(descriptor) = query.descriptor()
     {
-        facts.same_network = trial::same_network(descriptor);
+        facts.same_network = socket::same_network(descriptor);
     }
     facts.same_network == Fact::Known(false)
 }
@@ -249,12 +249,12 @@ fn find_peers(found: &Found, facts: &mut Facts, buffers: sockdiag::Buffers<'_>, 
 #[inline(never)]
 fn own_socket(query: &Query<'_>, network_here: u64, facts: &mut Facts) {
     let Some(descriptor) = query.descriptor() else { return };
-    facts.same_network = match trial::network(descriptor) {
+    facts.same_network = match socket::network(descriptor) {
         Ok(network) if network_here != 0 => Fact::Known(network == network_here),
         Ok(_) => Fact::Unknown(Why::NotSupported),
         Err(errno) => Fact::Unknown(why(errno)),
     };
-    facts.device = trial::device(descriptor);
+    facts.device = socket::device(descriptor);
     facts.socket_uid = match rustix::fs::fstat(descriptor) {
         Ok(stat) => Fact::Known(stat.st_uid),
         Err(errno) => Fact::Unknown(why(errno)),
@@ -318,7 +318,7 @@ fn try_reuseaddr(query: &Query<'_>, target: &Target, found: &Found, facts: &mut 
 /// Where the kernel takes a port from for this socket.
 #[inline(never)]
 fn port_range(query: &Query<'_>, facts: &mut Facts) {
-    match query.descriptor().and_then(trial::own_port_range) {
+    match query.descriptor().and_then(socket::own_port_range) {
         Some(range) => {
             facts.ephemeral = Fact::Known(range);
             facts.has_own_range = true;
