@@ -102,10 +102,10 @@ impl<'a> Query<'a> {
         };
         let address = self.attempt.address.as_ref()?;
         let port = address.port().filter(|port| *port != 0)?;
-        let device = self.descriptor().map_or(0, trial::device);
+        let device = self.descriptor().map_or(0, socket::device);
         let reach = Reach::of(address, socket.v6only == Some(true), device)?;
         let shares = socket.reuseport == Some(true);
-        Some(Target { protocol, port, reach, cookie: socket.cookie, shares })
+        Some(Target { protocol, port, reach, device, cookie: socket.cookie, shares })
     }
 }
 
@@ -142,20 +142,21 @@ pub fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
 /// has then nothing to do with it.
 #[inline(never)]
 fn is_of_another_network(query: &Query<'_>, facts: &mut Facts) -> bool {
-    let decided_there = match query.code.number {
-        // Where there is a port to look up, the look-up tells.
-        code::EADDRINUSE => query.target().is_none(),
-        code::EACCES | code::EADDRNOTAVAIL => true,
-        _ => false,
-    };
-    let socket = &query.attempt.socket;
-    if decided_there
-        && (socket.is_tcp() || socket.is_udp())
-        && let Some(descriptor) = query.descriptor()
-    {
-        facts.same_network = trial::same_network(descriptor);
+    // Of a port that is in use, the look-up tells.
+    if matches!(query.code.number, code::EACCES | code::EADDRNOTAVAIL) {
+        compare_networks(query, facts);
     }
     facts.same_network == Fact::Known(false)
+}
+
+#[inline(never)]
+fn compare_networks(query: &Query<'_>, facts: &mut Facts) {
+    let own = &query.attempt.socket;
+    if (own.is_tcp() || own.is_udp())
+        && let Some(descriptor) = query.descriptor()
+    {
+        facts.same_network = socket::same_network(descriptor);
+    }
 }
 
 /// Whether the facts show why, so that nobody need be suspected of it.
@@ -196,15 +197,13 @@ pub fn port_is_bound_elsewhere(query: &Query<'_>, scratch: &mut Scratch) -> Fact
 fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     let limits = query.limits();
     let Some(target) = query.target() else {
-        if query.attempt.address.as_ref().and_then(Address::port) == Some(0) {
-            port_range(query, facts);
-        }
+        no_port(query, facts);
         return;
     };
     let Scratch { found, short, owners, netlink, arguments, own_arguments, .. } = scratch;
     let buffers = sockdiag::Buffers { one: short, many: netlink };
     facts.sockets_unknown = ports::find(&target, found, buffers, limits).err();
-    own_socket(query, found.network, facts);
+    own_socket(query, &target, found.network, facts);
     if facts.same_network == Fact::Known(false) {
         return;
     }
@@ -247,14 +246,14 @@ fn find_peers(found: &Found, facts: &mut Facts, buffers: sockdiag::Buffers<'_>, 
 
 /// What the kernel says of the program's socket that only matters here.
 #[inline(never)]
-fn own_socket(query: &Query<'_>, network_here: u64, facts: &mut Facts) {
+fn own_socket(query: &Query<'_>, target: &Target, network_here: u64, facts: &mut Facts) {
     let Some(descriptor) = query.descriptor() else { return };
-    facts.same_network = match trial::network(descriptor) {
+    facts.same_network = match socket::network(descriptor) {
         Ok(network) if network_here != 0 => Fact::Known(network == network_here),
         Ok(_) => Fact::Unknown(Why::NotSupported),
         Err(errno) => Fact::Unknown(why(errno)),
     };
-    facts.device = trial::device(descriptor);
+    facts.device = target.device;
     facts.socket_uid = match rustix::fs::fstat(descriptor) {
         Ok(stat) => Fact::Known(stat.st_uid),
         Err(errno) => Fact::Unknown(why(errno)),
@@ -315,10 +314,18 @@ fn try_reuseaddr(query: &Query<'_>, target: &Target, found: &Found, facts: &mut 
     };
 }
 
-/// Where the kernel takes a port from for this socket.
+/// An attempt without a fixed port: in which network it is, and where the kernel takes a port from
+/// for its socket.
 #[inline(never)]
-fn port_range(query: &Query<'_>, facts: &mut Facts) {
-    match query.descriptor().and_then(trial::own_port_range) {
+fn no_port(query: &Query<'_>, facts: &mut Facts) {
+    if query.code.number == code::EADDRINUSE {
+        compare_networks(query, facts);
+    }
+    let is_chosen = query.attempt.address.as_ref().and_then(Address::port) == Some(0);
+    if !is_chosen || facts.same_network == Fact::Known(false) {
+        return;
+    }
+    match query.descriptor().and_then(socket::own_port_range) {
         Some(range) => {
             facts.ephemeral = Fact::Known(range);
             facts.has_own_range = true;

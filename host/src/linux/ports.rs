@@ -22,6 +22,9 @@ pub(super) struct Target {
     pub(super) protocol: u8,
     pub(super) port: u16,
     pub(super) reach: Reach,
+    /// The index of the interface that the program bound its socket to; 0 for none. A link-local
+    /// address ties it to one besides.
+    pub(super) device: u32,
     /// The cookie of that socket, which does not stand in its own way.
     pub(super) cookie: Option<u64>,
     /// Whether it has SO_REUSEPORT, so that several may listen where it cannot.
@@ -314,7 +317,7 @@ mod tests {
             IpAddr::V6(ip) => Address::V6 { ip, port, scope: 0 },
         };
         let reach = Reach::of(&address, false, 0).unwrap();
-        Target { protocol: TCP, port, reach, cookie: None, shares: false }
+        Target { protocol: TCP, port, reach, device: 0, cookie: None, shares: false }
     }
 
     #[test]

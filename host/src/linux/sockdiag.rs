@@ -13,7 +13,7 @@ use rustix::net::netlink::SOCK_DIAG;
 
 use super::limits::Limits;
 use super::netlink::{Attributes, Channel, DUMP, Failure, HEADER, u16_at, u32_at};
-use super::trial;
+use super::socket;
 
 /// `AF_INET` and `AF_INET6`, as bytes of the protocol.
 pub(super) const INET: u8 = 2;
@@ -246,7 +246,7 @@ impl<'a> Diagnostics<'a> {
 
     /// The network namespace that answers; 0 where the kernel does not tell.
     pub(super) fn network(&self) -> u64 {
-        trial::network(self.channel.as_fd()).unwrap_or(0)
+        socket::network(self.channel.as_fd()).unwrap_or(0)
     }
 
     /// Looks up the TCP listener that a packet would reach, without a walk over all sockets, and

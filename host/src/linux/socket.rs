@@ -1,17 +1,24 @@
 //! What the kernel says of a program's socket, and the options that decide a bind.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use arrayvec::ArrayVec;
 use bindshim_core::address::{Address, Families, MAX_LENGTH};
 use bindshim_core::attempt::{
-    Attempt, Family, Function, OptionValue, Protocol, Socket, SocketOption, SocketType,
+    Attempt, Family, Function, OptionValue, Protocol, Socket, SocketOption, SocketType as Kind,
 };
+use bindshim_core::facts::Fact;
 use bindshim_core::text::Text;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrAny, getpeername, getsockname, sockopt};
+use rustix::net::{
+    AddressFamily, SocketAddrAny, SocketFlags, SocketType, getpeername, getsockname, socket_with,
+    sockopt,
+};
 
+use super::descriptor::Descriptor;
+use super::limits::why;
 use super::memory;
+use super::system::call;
 
 /// `sizeof(struct sockaddr_in6)`, bytes.
 const LONGEST_INET: usize = 28;
@@ -47,8 +54,8 @@ pub fn describe(fd: BorrowedFd<'_>, known: Known<'_>) -> Socket {
     };
     let protocol = protocol.ok().flatten().map(|p| protocol_of(p.as_raw().get()));
     let kind = match protocol {
-        Some(Protocol::Tcp | Protocol::Mptcp) => Some(SocketType::Stream),
-        Some(Protocol::Udp) => Some(SocketType::Datagram),
+        Some(Protocol::Tcp | Protocol::Mptcp) => Some(Kind::Stream),
+        Some(Protocol::Udp) => Some(Kind::Datagram),
         _ => sockopt::socket_type(fd).ok().map(|kind| type_of(kind.as_raw())),
     };
     Socket {
@@ -74,13 +81,13 @@ fn family(family: AddressFamily) -> Family {
     }
 }
 
-fn type_of(kind: u32) -> SocketType {
+fn type_of(kind: u32) -> Kind {
     match kind.cast_signed() {
-        libc::SOCK_STREAM => SocketType::Stream,
-        libc::SOCK_DGRAM => SocketType::Datagram,
-        libc::SOCK_SEQPACKET => SocketType::SeqPacket,
-        libc::SOCK_RAW => SocketType::Raw,
-        other => SocketType::Other(u16::try_from(other).unwrap_or(u16::MAX)),
+        libc::SOCK_STREAM => Kind::Stream,
+        libc::SOCK_DGRAM => Kind::Datagram,
+        libc::SOCK_SEQPACKET => Kind::SeqPacket,
+        libc::SOCK_RAW => Kind::Raw,
+        other => Kind::Other(u16::try_from(other).unwrap_or(u16::MAX)),
     }
 }
 
@@ -121,6 +128,77 @@ fn decode(address: &SocketAddrAny) -> Option<Address> {
         core::slice::from_raw_parts(address.as_ptr().cast::<u8>(), address.addr_len() as usize)
     };
     Address::decode(bytes, Families::LINUX)
+}
+
+/// `SO_NETNS_COOKIE` (include/uapi/asm-generic/socket.h, Linux 5.14).
+const NETNS_COOKIE: libc::c_int = 71;
+
+/// `IP_LOCAL_PORT_RANGE` (include/uapi/linux/in.h, Linux 6.3).
+const LOCAL_PORT_RANGE: libc::c_int = 51;
+
+/// The bytes of an option of which rustix has no function (getsockopt(2)).
+fn option<const N: usize>(
+    socket: BorrowedFd<'_>,
+    level: libc::c_int,
+    name: libc::c_int,
+) -> Result<[u8; N], Errno> {
+    let mut value = [0; N];
+    let mut length = N as libc::socklen_t;
+    let arguments = [
+        socket.as_raw_fd().into(),
+        level.into(),
+        name.into(),
+        (&raw mut value) as _,
+        (&raw mut length) as _,
+    ];
+    // SAFETY: both pointers are valid for the writes of the kernel, which are as long as the length
+    // says.
+    unsafe { call(libc::SYS_getsockopt, arguments) }.map(|_| value)
+}
+
+/// The interface that a socket is bound to (`SO_BINDTOIFINDEX`, Linux 5.0); 0 for none, also where
+/// the kernel does not tell.
+pub(super) fn device(socket: BorrowedFd<'_>) -> u32 {
+    option(socket, libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX).map_or(0, u32::from_ne_bytes)
+}
+
+/// Binds a socket to an interface (`SO_BINDTOIFINDEX`).
+pub(super) fn set_device(socket: &Descriptor, device: u32) -> Result<(), Errno> {
+    let arguments = [
+        socket.number().into(),
+        libc::SOL_SOCKET.into(),
+        libc::SO_BINDTOIFINDEX.into(),
+        (&raw const device) as _,
+        size_of::<u32>() as _,
+    ];
+    // SAFETY: the value is valid for the kernel to read.
+    unsafe { call(libc::SYS_setsockopt, arguments) }.map(|_| ())
+}
+
+/// The range of ports that a program allows the kernel to choose from for a socket, where it set
+/// one: the first in the low half of the value, the last in the high half, 0 for none (ip(7)).
+#[inline(never)]
+pub(super) fn own_port_range(socket: BorrowedFd<'_>) -> Option<(u16, u16)> {
+    let range = u32::from_ne_bytes(option(socket, libc::IPPROTO_IP, LOCAL_PORT_RANGE).ok()?);
+    let (first, last) = (range as u16, (range >> 16) as u16);
+    (first != 0 && last != 0).then_some((first, last))
+}
+
+/// The number of a socket's network namespace.
+pub(super) fn network(socket: BorrowedFd<'_>) -> Result<u64, Errno> {
+    option(socket, libc::SOL_SOCKET, NETNS_COOKIE).map(u64::from_ne_bytes)
+}
+
+/// Whether a socket is in the network namespace in which this process makes new ones.
+#[inline(never)]
+pub(super) fn same_network(socket: BorrowedFd<'_>) -> Fact<bool> {
+    let fresh = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .and_then(Descriptor::high)
+        .and_then(|fresh| network(fresh.as_fd()));
+    match (network(socket), fresh) {
+        (Ok(theirs), Ok(ours)) => Fact::Known(theirs == ours),
+        (Err(errno), _) | (_, Err(errno)) => Fact::Unknown(why(errno)),
+    }
 }
 
 /// An address that a program passed: where it is, and how long the program said that it is.
@@ -187,7 +265,7 @@ const OPTIONS: &[(i32, i32, &str, &str)] = &[
     (libc::IPPROTO_IP, libc::IP_FREEBIND, "IPPROTO_IP", "IP_FREEBIND"),
     (libc::IPPROTO_IP, libc::IP_TRANSPARENT, "IPPROTO_IP", "IP_TRANSPARENT"),
     (libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, "IPPROTO_IP", "IP_BIND_ADDRESS_NO_PORT"),
-    (libc::IPPROTO_IP, 51, "IPPROTO_IP", "IP_LOCAL_PORT_RANGE"),
+    (libc::IPPROTO_IP, LOCAL_PORT_RANGE, "IPPROTO_IP", "IP_LOCAL_PORT_RANGE"),
     (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY, "IPPROTO_IPV6", "IPV6_V6ONLY"),
     (libc::IPPROTO_IPV6, 75, "IPPROTO_IPV6", "IPV6_TRANSPARENT"),
     (libc::IPPROTO_IPV6, 78, "IPPROTO_IPV6", "IPV6_FREEBIND"),
@@ -232,6 +310,19 @@ pub fn read_option(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn devices_are_set_and_told() {
+        let socket = Descriptor::high(
+            socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .unwrap(),
+        )
+        .unwrap();
+        assert_eq!(device(socket.as_fd()), 0);
+        set_device(&socket, 1).unwrap();
+        assert_eq!(device(socket.as_fd()), 1);
+        assert!(set_device(&socket, u32::MAX).is_err());
+    }
 
     #[test]
     fn option_values_are_read_as_the_kernel_reads_them() {

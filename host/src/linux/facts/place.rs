@@ -6,7 +6,7 @@ use bindshim_core::facts::{Fact, Facts, Locality, Why};
 
 use super::super::interfaces::{self, LOOPBACK};
 use super::super::limits::Limits;
-use super::super::{addresses, files, trial};
+use super::super::{addresses, files, socket};
 use super::{Query, Scratch, read_setting};
 
 /// Looks up the address of the attempt, and what its absence may come from.
@@ -45,7 +45,7 @@ pub(super) fn device(query: &Query<'_>, facts: &mut Facts) {
         _ => 0,
     };
     facts.network.device = match (scope, query.descriptor()) {
-        (0, Some(socket)) => Fact::Known(trial::device(socket)),
+        (0, Some(descriptor)) => Fact::Known(socket::device(descriptor)),
         (0, None) => Fact::Unknown(Why::NotSupported),
         (scope, _) => Fact::Known(scope),
     };
