@@ -1,12 +1,14 @@
 //! The library that is loaded into unmodified programs: `libbindshim.so` and `bindshim.dll`.
 //!
-//! What it does is in the shim of its target; here is what only a whole library can have: its heap
-//! and its mark.
+//! What it does is in the shim of its target; here is what only a whole library can have: its heap,
+//! its mark, and what a sanitizer asks of it.
 
 #[cfg(target_os = "linux")]
 mod allocator;
 #[cfg(windows)]
 mod heap;
+#[cfg(all(target_os = "linux", not(test)))]
+mod sanitizer;
 
 #[cfg(all(target_os = "linux", not(test)))]
 extern crate bindshim_shim_unix as _;

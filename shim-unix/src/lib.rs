@@ -3,6 +3,8 @@
 //! Empty off Linux.
 
 #[cfg(target_os = "linux")]
+mod copies;
+#[cfg(target_os = "linux")]
 mod driver;
 #[cfg(target_os = "linux")]
 mod errno;

@@ -4,12 +4,15 @@
 use bindshim_host::linux::guest::Guest;
 use once_cell::race::OnceRef;
 
-use crate::{errno, next};
+use crate::{copies, errno, next};
 
 static GUEST: OnceRef<'static, Guest> = OnceRef::new();
 
 /// Our side of this program; `None` where we are to do nothing in it.
 pub(crate) fn guest() -> Option<&'static Guest> {
+    if !copies::is_first() {
+        return None;
+    }
     let guest = match GUEST.get() {
         Some(guest) => guest,
         None => GUEST.get_or_try_init(|| Guest::move_in().ok_or(())).ok()?,

@@ -12,6 +12,7 @@ mod paths;
 mod permissions;
 mod policy;
 mod ports;
+mod preloads;
 mod random;
 mod recorded;
 mod safety;

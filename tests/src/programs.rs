@@ -26,6 +26,31 @@ const PACKAGES: &[(&str, &str)] = &[
     ("script", "bsdutils"),
 ];
 
+/// The Debian packages of the libraries that the tests preload.
+const LIBRARIES: &[(&str, &str)] = &[
+    ("libasan.so.8", "libasan8"),
+    ("libjemalloc.so.2", "libjemalloc2"),
+    ("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
+    ("libmimalloc.so.2", "libmimalloc2.0"),
+    ("faketime/libfaketime.so.1", "libfaketime"),
+    ("libsocket_wrapper.so", "libsocket-wrapper"),
+    ("libproxychains.so.4", "libproxychains4"),
+];
+
+/// Where the library `name` is installed.
+///
+/// # Panics
+/// If it is not installed, with the package to install.
+#[must_use]
+#[track_caller]
+pub fn library(name: &str) -> PathBuf {
+    let directory = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let path = PathBuf::from(directory).join(name);
+    let package = LIBRARIES.iter().find(|(library, _)| *library == name).map_or("?", |row| row.1);
+    assert!(path.exists(), "{} is not there: apt-get install {package}", path.display());
+    path
+}
+
 /// Where `name` is installed. The system's directories come first: what a version manager puts in
 /// front of them is often a script in a directory that other users may not enter.
 ///

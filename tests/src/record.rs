@@ -95,6 +95,12 @@ impl Records {
         }
     }
 
+    /// How many attempts failed with the error of this name.
+    #[must_use]
+    pub fn failed_with(&self, error: &str) -> usize {
+        self.0.iter().filter(|record| record["error"]["name"] == error).count()
+    }
+
     /// Checks that each process counted its records from 1 without a gap, and lost none. The
     /// threads of a process may write in another order than they count. Children of vfork do not
     /// count.

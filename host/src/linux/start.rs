@@ -14,8 +14,16 @@ use super::guest::Guest;
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Reads the settings. What is bad in them is left for [`complain`].
+///
+/// In secure-execution mode (ld.so(8)) there are none, and nothing is done: a library that the
+/// administrator has loaded into every program (`/etc/ld.so.preload`) is also in those that gain
+/// privileges, where the environment is of somebody who does not have them.
 #[must_use]
 pub(super) fn settings() -> Settings {
+    // SAFETY: getauxval(3) reads what the kernel gave to this program, and keeps nothing.
+    if unsafe { libc::getauxval(libc::AT_SECURE) } != 0 {
+        return Settings { disabled: true, ..Settings::PRELOADED };
+    }
     let mut settings = Settings::read(System::Linux, variable, |_| {});
     let path = match &mut settings.log {
         LogTarget::File(path) | LogTarget::Socket(path) => Some(path),
