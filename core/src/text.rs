@@ -1,4 +1,5 @@
-//! Text of bounded size, safe to print: no heap, no control characters, always UTF-8.
+//! Text of bounded size, safe to print: no heap, no control characters, nothing invisible, always
+//! UTF-8.
 
 use core::fmt::{self, Write};
 
@@ -7,9 +8,9 @@ use serde::{Serialize, Serializer};
 
 /// At most `N` bytes of printable UTF-8.
 ///
-/// What does not fit is cut at a character boundary; writing never fails. Bytes that are not UTF-8
-/// and control characters are spelled `\xNN`, so that no name in `/proc` can forge a second log
-/// line or steer a terminal.
+/// What does not fit is cut at a character boundary; writing never fails. Bytes that are not UTF-8,
+/// control characters and [invisible ones](is_shown) are spelled `\xNN`, so that no name in `/proc`
+/// can forge a second log line, steer a terminal or show as another name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Text<const N: usize>(ArrayString<N>);
 
@@ -23,6 +24,14 @@ impl<const N: usize> Text<N> {
         let mut text = Self::EMPTY;
         text.push_bytes(bytes);
         text
+    }
+
+    /// The text as it is; `None` where it does not fit, or is not all printable.
+    #[must_use]
+    pub fn whole(text: fmt::Arguments<'_>) -> Option<Self> {
+        let mut whole = ArrayString::<N>::new();
+        whole.write_fmt(text).ok()?;
+        whole.chars().all(is_shown).then_some(Self(whole))
     }
 
     /// Appends the printable form of `bytes`.
@@ -82,6 +91,26 @@ impl<const N: usize> Text<N> {
     }
 }
 
+/// Whether a character shows, and leaves what is around it where it is. Not those that turn the
+/// direction of text around (UAX #9, 2), end a line or paragraph (`Zl`, `Zp`), or show nothing
+/// themselves.
+const fn is_shown(c: char) -> bool {
+    !matches!(
+        c,
+        '\0'..='\u{1f}'
+            | '\u{7f}'..='\u{9f}'
+            | '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
+}
+
 impl<const N: usize> From<&str> for Text<N> {
     fn from(text: &str) -> Self {
         Self::from_bytes(text.as_bytes())
@@ -91,13 +120,15 @@ impl<const N: usize> From<&str> for Text<N> {
 impl<const N: usize> Write for Text<N> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text;
-        while let Some((at, control)) = rest.char_indices().find(|(_, c)| c.is_control()) {
+        while let Some((at, hidden)) = rest.char_indices().find(|(_, c)| !is_shown(*c)) {
             self.push_printable(&rest[..at]);
-            let mut spelled = ArrayString::<8>::new();
-            // Control characters are below U+00A0: four bytes hold their spelling.
-            let _ = write!(spelled, "\\x{:02x}", u32::from(control));
+            let mut spelled = ArrayString::<16>::new();
+            // Four bytes at most, and four characters for each.
+            for byte in hidden.encode_utf8(&mut [0; 4]).bytes() {
+                let _ = write!(spelled, "\\x{byte:02x}");
+            }
             self.push_printable(&spelled);
-            rest = &rest[at + control.len_utf8()..];
+            rest = &rest[at + hidden.len_utf8()..];
         }
         self.push_printable(rest);
         Ok(())
@@ -143,11 +174,20 @@ mod tests {
             (b"\x1b[31m", "\\x1b[31m"),
             (b"\xff\xfe", "\\xff\\xfe"),
             ("caf\u{e9}".as_bytes(), "caf\u{e9}"),
-            ("\u{85}".as_bytes(), "\\x85"),
+            ("\u{85}".as_bytes(), "\\xc2\\x85"),
+            ("\u{202e}fdp.exe".as_bytes(), "\\xe2\\x80\\xaefdp.exe"),
+            ("a\u{2028}b".as_bytes(), "a\\xe2\\x80\\xa8b"),
+            ("\u{e0041}".as_bytes(), "\\xf3\\xa0\\x81\\x81"),
             (b"", ""),
         ] {
             assert_eq!(Text::<64>::from_bytes(bytes).as_str(), text);
         }
+    }
+
+    #[test]
+    fn whole_text_is_neither_cut_nor_spelled() {
+        let whole = |text: &str| Text::<4>::whole(format_args!("{text}")).is_some();
+        assert_eq!(["", "abcd", "abcde", "a\n"].map(whole), [true, true, false, false]);
     }
 
     #[test]

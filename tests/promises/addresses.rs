@@ -77,7 +77,7 @@ fn address_link_down() {
     let port = room.port();
     let steps = format!("tcp6 bind 2001:db8::5 {port}");
     assert!(succeeds(&room, &format!("tcp4 bind 192.0.2.5 {port}")), "IPv4 works all the same");
-    let record = cured(&room, &steps, "address_link_down", "ip link set v0 up");
+    let record = cured(&room, &steps, "address_link_down", "ip link set dev v0 up");
     assert_diagnosis(&record, "address_link_down", [Cure::No, Cure::Maybe]);
     assert!(record["diagnosis"]["summary"].to_string().contains("v0"), "{record}");
 }

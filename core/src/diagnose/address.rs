@@ -14,6 +14,7 @@ use crate::record::{Certainty, Diagnosis};
 
 use super::Case;
 use super::tell::{fix, fix_by, found, say};
+use super::word::Word;
 
 pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     let told = match case.code {
@@ -146,14 +147,16 @@ fn link_down(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
     let state = if interface.is_up { "has no link (no carrier)" } else { "is down" };
     say!(diagnosis.summary, "{} is on {name}, which {state}", Asked(case));
     diagnosis.retry_cures = None;
-    if interface.is_up {
-        fix(diagnosis, format_args!("see why {name} has no link: a cable, or its other end"));
-    } else {
-        fix_by(
+    match Word::of(name) {
+        _ if interface.is_up => {
+            fix(diagnosis, format_args!("see why {name} has no link: a cable, or its other end"));
+        }
+        Some(name) => fix_by(
             diagnosis,
             format_args!("switch the interface on, as root"),
-            format_args!("ip link set {name} up"),
-        );
+            format_args!("ip link set dev {name} up"),
+        ),
+        None => fix(diagnosis, format_args!("switch the interface on, as root")),
     }
     fix(diagnosis, format_args!("or set IPV6_FREEBIND before bind, and be there when it comes up"));
     true

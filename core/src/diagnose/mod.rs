@@ -18,6 +18,7 @@ pub(crate) mod tell;
 mod usage;
 mod vsock;
 mod windows;
+mod word;
 
 #[cfg(test)]
 mod misuse_tests;

@@ -19,6 +19,7 @@ use crate::record::{Certainty, Diagnosis};
 use super::Case;
 use super::tell::{fix, found, say};
 use super::usage::given_family;
+use super::word::Word;
 
 /// The longest address of a Unix socket: `sizeof(struct sockaddr_un)` (unix(7)).
 const LONGEST: i64 = 110;
@@ -101,19 +102,9 @@ fn directory(path: &str) -> Part<'_> {
 
 /// A path for a shell, where that finds the same file: not one that depends on the program's own
 /// root or working directory, or whose characters are spelled.
-fn for_shell<'a>(case: &Case<'_>, path: &'a str) -> Option<Quoted<'a>> {
+fn for_shell(case: &Case<'_>, path: &str) -> Option<Word> {
     let is_the_same = case.facts.path.has_common_root && path.starts_with('/');
-    (is_the_same && !path.contains(['\'', '\\'])).then_some(Quoted(path))
-}
-
-/// One word of a shell's command. It has no single quote.
-struct Quoted<'a>(&'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
-        if self.0.chars().all(plain) { f.write_str(self.0) } else { write!(f, "'{}'", self.0) }
-    }
+    Word::of(path).filter(|_| is_the_same)
 }
 
 /// A type of socket for a sentence.

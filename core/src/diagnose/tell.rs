@@ -34,14 +34,13 @@ pub(super) fn fix(diagnosis: &mut Diagnosis, say: fmt::Arguments<'_>) {
     let _ = diagnosis.fixes.try_push(Fix { say: text, run: None });
 }
 
-/// Adds something that helps, in words and as a command.
+/// Adds something that helps, in words and as a command. One that does not fit is left out: its
+/// beginning would be another command.
 #[inline(never)]
 pub(super) fn fix_by(diagnosis: &mut Diagnosis, say: fmt::Arguments<'_>, run: fmt::Arguments<'_>) {
     fix(diagnosis, say);
-    let mut text = Text::EMPTY;
-    say!(text, "{run}");
     if let Some(fix) = diagnosis.fixes.last_mut() {
-        fix.run = Some(text);
+        fix.run = Text::whole(run);
     }
 }
 

@@ -1,14 +1,15 @@
 //! Looking at the log before anything starts: the library could say nothing of it.
 
 use std::env;
-use std::ffi::OsStr;
-use std::fs::{self, OpenOptions};
+use std::ffi::{CString, OsStr};
+use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use bindshim_core::options::{LogTarget, PathBytes};
+use bindshim_host::linux::log::{Trouble, judge, probe};
 use rustix::fs::{Access, access};
 
 use crate::refusal::Refusal;
@@ -59,16 +60,22 @@ fn check_file(path: &Path) -> Result<(), String> {
         return Err("is a socket; write unix: before its path".into());
     }
     // Only a regular file is opened: the reader of a FIFO would take our closing for the end.
+    let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| "holds a NUL character")?;
     let writable = if found.is_ok_and(|found| !found.is_file()) {
-        access(path, Access::WRITE_OK).map_err(io::Error::from)
+        judge(&name).and_then(|()| Ok(access(path, Access::WRITE_OK)?))
     } else {
-        OpenOptions::new().append(true).create(true).mode(0o600).open(path).map(drop)
+        probe(&name)
     };
-    match writable {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err("is in a directory that does not exist; make the directory first".into())
+    writable.map_err(|trouble| match trouble {
+        Trouble::System(errno) => {
+            let error = io::Error::from(errno);
+            match error.kind() {
+                io::ErrorKind::NotFound => {
+                    "is in a directory that does not exist; make the directory first".into()
+                }
+                _ => format!("cannot be written to: {error}"),
+            }
         }
-        Err(error) => Err(format!("cannot be written to: {error}")),
-    }
+        planted => planted.to_string(),
+    })
 }

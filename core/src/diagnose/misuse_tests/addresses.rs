@@ -67,7 +67,7 @@ pub(super) fn addresses() -> Vec<Row> {
             "no interface of this machine has the address of [2001:db8::7]:8080",
         )),
         may(Row {
-            command: Some("ip link set eth0 up"),
+            command: Some("ip link set dev eth0 up"),
             ..row(
                 tcp6("2001:db8::5"),
                 EADDRNOTAVAIL,

@@ -9,6 +9,7 @@ use crate::record::{Certainty, Diagnosis};
 
 use super::super::Case;
 use super::super::tell::{Who, fix, fix_by, found, say};
+use super::super::word::Word;
 use super::is_owned_connection;
 
 /// Which side made a connection.
@@ -86,7 +87,9 @@ pub(super) fn outgoing(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Dia
     if let Fact::Known((first, last)) = case.facts.ephemeral {
         say!(diagnosis.summary, " (the kernel gives ports {first} to {last} to such connections)");
     }
-    if let Some(remote) = &socket.remote {
+    let ends =
+        socket.remote.as_ref().and_then(|remote| Some((Word::of(local)?, Word::of(remote)?)));
+    if let Some((local, remote)) = ends {
         fix_by(
             diagnosis,
             format_args!("end that connection now, as root"),

@@ -159,7 +159,8 @@ fn was_outgoing(case: &Case<'_>) -> bool {
     })
 }
 
-/// The address that was asked for as ss(8) takes it, ` src 127.0.0.1`: connections at others are not
+/// The address that was asked for as ss(8) takes it, ` src 127.0.0.1`, in quotes where
+/// a shell would take it for a pattern: connections at others are not
 /// in the way.
 struct Source<'a>(&'a Case<'a>);
 
@@ -168,7 +169,7 @@ impl fmt::Display for Source<'_> {
         match self.0.attempt.address.as_ref().and_then(Address::ip) {
             Some(IpAddr::V4(ip)) if !ip.is_unspecified() => write!(f, " src {ip}"),
             Some(IpAddr::V6(ip)) if !ip.to_canonical().is_unspecified() => {
-                write!(f, " src [{ip}]")
+                write!(f, " src '[{ip}]'")
             }
             _ => Ok(()),
         }

@@ -3,7 +3,8 @@
 use core::ffi::{CStr, c_int, c_long};
 use std::os::fd::{BorrowedFd, RawFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::io::Errno;
 
 use crate::linux::descriptor::Descriptor;
 use crate::linux::system::{set_signal, signal_of};
@@ -87,18 +88,23 @@ pub(crate) fn is_terminal(fd: BorrowedFd<'_>) -> bool {
     unsafe { rustix::ioctl::ioctl(fd, GetAttributes::new()).is_ok() }
 }
 
-/// Opens a file for appending, without waiting for anybody (open(2)).
+/// Opens a file in `directory` for appending, without waiting for anybody (open(2)); one that is
+/// made is its user's alone.
 ///
 /// `O_NONBLOCK`: a FIFO without a reader fails (`ENXIO`), a full one does not hold us up.
 /// `O_NOCTTY`: no terminal becomes the program's controlling terminal.
-pub(crate) fn append(path: &CStr, create: OFlags) -> Option<Descriptor> {
+pub(crate) fn append(
+    directory: BorrowedFd<'_>,
+    name: &[u8],
+    more: OFlags,
+) -> Result<Descriptor, Errno> {
     let flags = OFlags::WRONLY
         | OFlags::APPEND
         | OFlags::CLOEXEC
         | OFlags::NOCTTY
         | OFlags::NONBLOCK
-        | create;
-    Descriptor::high(openat(CWD, path, flags, Mode::RUSR | Mode::WUSR).ok()?).ok()
+        | more;
+    Descriptor::high(openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?)
 }
 
 /// A signal that no program asks for by F_SETSIG: both C libraries keep 33 to themselves
@@ -121,12 +127,14 @@ pub(crate) fn is_marked(fd: RawFd) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use rustix::fs::CWD;
     use std::os::fd::{AsFd, AsRawFd};
+
+    use super::*;
 
     #[test]
     fn the_marker_is_on_the_open_file() {
-        let file = append(c"/dev/null", OFlags::empty()).unwrap();
+        let file = append(CWD, b"/dev/null", OFlags::empty()).unwrap();
         assert!(!is_marked(file.number()));
         assert!(mark(&file));
         assert!(is_marked(file.number()));
@@ -139,7 +147,7 @@ mod tests {
     fn kinds_survive_a_byte() {
         assert_eq!(Kind::from_u8(Kind::Terminal as u8), Some(Kind::Terminal));
         assert_eq!(Kind::from_u8(0), None);
-        let null = append(c"/dev/null", OFlags::empty()).unwrap();
+        let null = append(CWD, b"/dev/null", OFlags::empty()).unwrap();
         assert_eq!(Identity::of(null.as_fd()).unwrap().kind, Some(Kind::Device));
         assert!(!is_terminal(null.as_fd()));
     }

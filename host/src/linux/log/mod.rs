@@ -10,6 +10,7 @@ mod file;
 mod standard_error;
 #[cfg(test)]
 pub(super) mod tests;
+mod way;
 
 use core::cell::UnsafeCell;
 use core::ffi::CStr;
@@ -17,7 +18,6 @@ use core::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
 use bindshim_core::options::{LogTarget, PathBytes};
-use rustix::fs::OFlags;
 use rustix::io::{Errno, Result};
 use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
@@ -27,6 +27,7 @@ use append::{Torn, append, uninterrupted};
 use file::{Identity, Kind, is_marked, is_terminal, mark};
 
 pub use standard_error::StandardError;
+pub use way::{Trouble, judge, probe};
 
 use super::descriptor::Descriptor;
 use super::signals::Held;
@@ -346,7 +347,7 @@ impl Place {
 /// Opens the file at `path`, made where there is none, and says what it is; a directory or a block
 /// device is no log.
 fn open_file(path: &CStr) -> Option<(Descriptor, Kind)> {
-    let file = file::append(path, OFlags::CREATE)?;
+    let file = way::open(path).ok()?;
     let kind = match Identity::of(file.as_fd())?.kind? {
         Kind::Device if is_terminal(file.as_fd()) => Kind::Terminal,
         kind => kind,
