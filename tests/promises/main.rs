@@ -16,6 +16,7 @@ mod preloads;
 mod random;
 mod recorded;
 mod safety;
+mod security;
 mod servers;
 mod settings;
 mod support;

@@ -24,6 +24,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("i686-w64-mingw32-gcc", "gcc-mingw-w64-i686"),
     ("go", "golang-go"),
     ("script", "bsdutils"),
+    ("setcap", "libcap2-bin"),
+    ("ip", "iproute2"),
+    ("mkfifo", "coreutils"),
 ];
 
 /// The Debian packages of the libraries that the tests preload.

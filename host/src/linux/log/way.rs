@@ -90,8 +90,13 @@ pub fn probe(path: &CStr) -> Result<(), Trouble> {
 pub(super) fn open(path: &CStr) -> Result<Descriptor, Trouble> {
     let (directory, name) = Directory::of(path)?;
     let file = match append(directory.file.as_fd(), name, OFlags::CREATE | OFlags::NOFOLLOW) {
-        Err(Errno::LOOP) if directory.belongs_to_others => return Err(Trouble::Link),
-        Err(Errno::LOOP) => append(directory.file.as_fd(), name, OFlags::CREATE)?,
+        // Where `protected_symlinks` is set, the other one.
+        Err(Errno::LOOP | Errno::ACCESS) if directory.has_link(name) => {
+            if directory.belongs_to_others {
+                return Err(Trouble::Link);
+            }
+            append(directory.file.as_fd(), name, OFlags::CREATE)?
+        }
         opened => opened?,
     };
     directory.judge(&look(file.as_fd())?)?;
@@ -138,9 +143,12 @@ impl Directory {
 
     fn enter(self, name: &[u8]) -> Result<Self, Trouble> {
         let file = match open_directory(self.file.as_fd(), name, OFlags::NOFOLLOW) {
-            // A symbolic link, or no directory at all.
-            Err(Errno::NOTDIR) if self.belongs_to_others => return Err(self.obstacle(name)),
-            Err(Errno::NOTDIR) => open_directory(self.file.as_fd(), name, OFlags::empty())?,
+            Err(Errno::NOTDIR | Errno::LOOP) if self.has_link(name) => {
+                if self.belongs_to_others {
+                    return Err(Trouble::Link);
+                }
+                open_directory(self.file.as_fd(), name, OFlags::empty())?
+            }
             opened => opened?,
         };
         Self::new(file, self.owner_of_root)
@@ -148,11 +156,8 @@ impl Directory {
 
     #[cold]
     #[inline(never)]
-    fn obstacle(&self, name: &[u8]) -> Trouble {
-        match statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(found) if is_link(&found) => Trouble::Link,
-            _ => Errno::NOTDIR.into(),
-        }
+    fn has_link(&self, name: &[u8]) -> bool {
+        statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|found| is_link(&found))
     }
 
     /// Whether a file that is here may be written to.
