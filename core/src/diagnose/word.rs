@@ -31,12 +31,9 @@ impl fmt::Display for Word {
 
 #[cfg(test)]
 mod tests {
-    use std::string::{String, ToString};
-
-    use proptest::prelude::*;
+    use std::string::ToString;
 
     use super::*;
-    use crate::text::Text;
 
     #[test]
     fn words_are_quoted_where_they_must() {
@@ -59,8 +56,18 @@ mod tests {
         }
         assert!(Word::of("x".repeat(129)).is_none());
     }
+}
 
-    #[cfg(unix)]
+#[cfg(all(test, unix))]
+mod shell_tests {
+    use std::process::Command;
+    use std::string::String;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::text::Text;
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100))]
         #[test]
@@ -68,7 +75,7 @@ mod tests {
             let text = Text::<128>::from(text.as_str());
             let Some(word) = Word::of(text) else { return Ok(()) };
             let script = std::format!("printf '<%s>' {word}");
-            let output = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+            let output = Command::new("sh").args(["-c", &script]).output().unwrap();
             let said = String::from_utf8(output.stdout).unwrap();
             prop_assert_eq!(said, std::format!("<{text}>"));
             prop_assert_eq!(output.stderr, b"");
