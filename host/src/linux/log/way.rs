@@ -125,17 +125,17 @@ impl Directory {
         let path = path.to_bytes();
         let slash = path.iter().rposition(|byte| *byte == b'/').ok_or(Errno::NOENT)?;
         let (way, name) = (&path[..slash], &path[slash + 1..]);
-        let root = open_directory(CWD, b"/", OFlags::empty())?;
-        let owner_of_root = look(root.as_fd())?.st_uid;
-        let mut directory = Self::new(root, owner_of_root)?;
+        let mut directory = Self::new(open_directory(CWD, b"/", OFlags::empty())?, None)?;
         for name in way.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
             directory = directory.enter(name)?;
         }
         Ok((directory, name))
     }
 
-    fn new(file: Descriptor, owner_of_root: u32) -> Result<Self, Trouble> {
+    /// The root directory has no owner of the root directory yet.
+    fn new(file: Descriptor, owner_of_root: Option<u32>) -> Result<Self, Trouble> {
         let found = look(file.as_fd())?;
+        let owner_of_root = owner_of_root.unwrap_or(found.st_uid);
         let belongs_to_others = Mode::from_raw_mode(found.st_mode).contains(Mode::WOTH)
             || !is_trusted(found.st_uid, owner_of_root);
         Ok(Self { file, owner: found.st_uid, owner_of_root, belongs_to_others })
@@ -151,7 +151,7 @@ impl Directory {
             }
             opened => opened?,
         };
-        Self::new(file, self.owner_of_root)
+        Self::new(file, Some(self.owner_of_root))
     }
 
     #[cold]
