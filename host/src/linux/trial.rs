@@ -36,7 +36,6 @@ impl Trial {
     /// Tries the bind that `attempt` describes (address, protocol, SO_REUSEADDR, IPV6_V6ONLY), and
     /// describes the socket in it. `name` is the path or the abstract name as it is. A socket that
     /// was bound is closed at once. A path is looked at and never bound, for that would make a file.
-    #[must_use]
     pub fn make(attempt: &mut Attempt, name: &[u8]) -> (Self, Outcome) {
         if let Some(Address::Path(_)) = attempt.address {
             attempt.socket =
