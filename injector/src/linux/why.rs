@@ -11,7 +11,7 @@ use bindshim_core::diagnose::may_share;
 use bindshim_core::facts::Facts;
 use bindshim_core::record::Identity;
 use bindshim_host::linux::clock;
-use bindshim_host::linux::facts::{self, Query, Scratch};
+use bindshim_host::linux::facts::{self, Breadth, Query, Scratch};
 use bindshim_host::linux::identity;
 use bindshim_host::linux::trial::{self, Trial};
 use bindshim_host::memory::Mapped;
@@ -104,7 +104,9 @@ impl Place {
                 deadline_ns: now_ns().saturating_add(BUDGET_NS),
             };
             match outcome {
-                Ok(()) => facts::gather_sharers(&query, &mut scratch, facts),
+                Ok(()) => {
+                    facts::gather_sharers(&query, Breadth::BothFamilies, &mut scratch, facts);
+                }
                 Err(_) => facts::gather(&query, &mut scratch, facts),
             }
             true
