@@ -20,3 +20,4 @@ mod settings;
 mod support;
 mod usage;
 mod warnings;
+mod why;
