@@ -122,7 +122,7 @@ impl Place {
 
     /// The user for whom it is asked.
     pub(crate) fn uid(&self) -> Option<u32> {
-        Some(self.user.as_ref().map_or_else(|| geteuid(), |user| user.uid).as_raw())
+        Some(self.user.as_ref().map_or_else(geteuid, |user| user.uid).as_raw())
     }
 
     /// This process.

@@ -180,6 +180,8 @@ fn ip(host: &str, port: u16) -> Result<(Option<IpAddr>, Option<String>), String>
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(word: &str) -> Result<Target, String> {
@@ -210,6 +212,17 @@ mod tests {
         }
         assert_eq!(parse("@name"), Ok(Target::Abstract("name".into())));
         assert_eq!(parse("@/tmp/.X11-unix/X0"), Ok(Target::Abstract("/tmp/.X11-unix/X0".into())));
+    }
+
+    proptest! {
+        #[test]
+        fn any_word_is_understood_or_refused_in_words(word in "[\\[\\]@/%:.*0-9a-f]{0,24}|.{0,24}") {
+            match parse(&word) {
+                Ok(Target::Port { port, .. }) => prop_assert_ne!(port, 0),
+                Ok(target) => prop_assert!(word.as_bytes().ends_with(target.name())),
+                Err(why) => prop_assert!(!why.is_empty()),
+            }
+        }
     }
 
     #[test]

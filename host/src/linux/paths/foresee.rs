@@ -30,9 +30,12 @@ pub(in crate::linux) fn foresee(path: &[u8]) -> Result<(), Errno> {
     if is_removed || path.bytes().ends_with(b"/") {
         return Err(Errno::NOENT);
     }
+    let file_system = way::file_system(&path);
+    if let Fact::Known(FileSystem { magic: FileSystem::PROC, .. }) = file_system {
+        return Err(Errno::NOENT);
+    }
     way::may_make(&path)?;
-    match way::file_system(&path) {
-        Fact::Known(FileSystem { magic: FileSystem::PROC, .. }) => Err(Errno::NOENT),
+    match file_system {
         Fact::Known(found) if found.without_sockets().is_some() => Err(Errno::PERM),
         Fact::Known(FileSystem { has_inodes: false, .. }) => Err(Errno::NOSPC),
         _ => Ok(()),
