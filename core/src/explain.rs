@@ -1,10 +1,14 @@
 //! The same record for a person: one block of at most eight lines.
 
+mod answer;
+
 use core::fmt::{self, Write};
 
 use crate::attempt::{Attempt, Function};
 use crate::diagnose::tell::Span;
 use crate::record::{Action, Diagnosis, Envelope, Event, Fix};
+
+pub use answer::answer;
 
 /// How a block looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,10 +169,14 @@ fn done(out: &mut impl Write, style: Style, event: &Event<'_>) -> fmt::Result {
 }
 
 fn reason(out: &mut impl Write, style: Style, diagnosis: &Diagnosis) -> fmt::Result {
+    cause_line(out, style, diagnosis)?;
+    diagnosis.fixes.iter().try_for_each(|fix| advice(out, style, fix))
+}
+
+fn cause_line(out: &mut impl Write, style: Style, diagnosis: &Diagnosis) -> fmt::Result {
     let (strong, dim, end) = (style.strong(), style.dim(), style.end());
-    let Diagnosis { summary, cause, fixes, .. } = diagnosis;
-    writeln!(out, "  {strong}{summary}{end} {dim}[{}]{end}", cause.name())?;
-    fixes.iter().try_for_each(|fix| advice(out, style, fix))
+    let Diagnosis { summary, cause, .. } = diagnosis;
+    writeln!(out, "  {strong}{summary}{end} {dim}[{}]{end}", cause.name())
 }
 
 fn advice(out: &mut impl Write, style: Style, fix: &Fix) -> fmt::Result {

@@ -253,8 +253,11 @@ fn parse_log(value: &[u8]) -> Result<LogTarget, &'static str> {
     }
 }
 
-/// Digits and a unit, in nanoseconds; a lone 0 needs no unit.
-fn parse_time(value: &[u8]) -> Result<u64, &'static str> {
+/// A time of digits and a unit, in nanoseconds; a lone 0 needs no unit.
+///
+/// # Errors
+/// What is wrong with the value, and what would be right.
+pub fn parse_time(value: &[u8]) -> Result<u64, &'static str> {
     const RIGHT: &str = "is not a time; write 500ms, 5s or 2m";
     const TOO_LONG: &str = "is too long a time; write 500ms, 5s or 2m";
     let digits = value.iter().take_while(|byte| byte.is_ascii_digit()).count();

@@ -61,8 +61,13 @@ pub fn launcher() -> Command {
              The program itself is not changed: it keeps {KEPT}. Its children are watched too."
         ))
         .override_usage("bindshim-run [OPTIONS] [--] PROGRAM [ARGS]...")
-        .after_help(examples_help())
-        .after_long_help(format!("{}\n{}\n{}", examples_help(), environment_help(), codes_help()))
+        .after_help(examples_help(&EXAMPLES))
+        .after_long_help(format!(
+            "{}\n{}\n{}",
+            examples_help(&EXAMPLES),
+            environment_help(),
+            codes_help(" the program's own, or", &EXIT_CODES)
+        ))
         .term_width(WIDTH)
         .arg(
             Arg::new(PROGRAM)
@@ -143,9 +148,9 @@ fn long_help(setting: &Setting) -> String {
     format!("{summary}.{system} {details}\n\n[env: {variable}] [default: {default}]")
 }
 
-fn examples_help() -> String {
+fn examples_help(examples: &[(&str, &str)]) -> String {
     let mut text = String::from("Examples:\n");
-    for (line, purpose) in EXAMPLES {
+    for (line, purpose) in examples {
         text.push_str(&format!("  {line}\n      {purpose}\n"));
     }
     text
@@ -159,9 +164,9 @@ fn environment_help() -> String {
     text
 }
 
-fn codes_help() -> String {
-    let mut text = String::from("Exit codes: the program's own, or\n");
-    for (code, meaning) in EXIT_CODES {
+fn codes_help(others: &str, codes: &[(u8, &str)]) -> String {
+    let mut text = format!("Exit codes:{others}\n");
+    for (code, meaning) in codes {
         text.push_str(&format!("  {code:<3}  {meaning}\n"));
     }
     text
@@ -178,6 +183,7 @@ pub fn bindshim() -> Command {
         .subcommand_value_name("COMMAND")
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
+        .subcommand(why())
         .subcommand(
             Command::new("schema").about("Print the JSON Schema of a record, one line of a log"),
         )
@@ -204,6 +210,67 @@ pub fn bindshim() -> Command {
         .subcommand(reservation("reserve", "Reserve ports for programs that ask for them"))
         .subcommand(reservation("unreserve", "Give reserved ports back"));
     command
+}
+
+/// Command lines of `bindshim why`, and what they are for.
+#[cfg(target_os = "linux")]
+pub const QUESTIONS: [(&str, &str); 4] = [
+    ("bindshim why 8080", "would a server get port 8080 on all addresses?"),
+    ("bindshim why --user www-data 127.0.0.1:80", "would one that runs as www-data?"),
+    ("bindshim why /run/app.sock", "would one get this socket file?"),
+    ("bindshim why --watch 8080 && ./server", "start it when the port is free"),
+];
+
+/// The exit codes of `bindshim why`.
+#[cfg(target_os = "linux")]
+pub const ANSWERS: [(u8, &str); 3] = [
+    (crate::why::WORKS, "the bind would work"),
+    (crate::why::FAILS, "it would fail"),
+    (refusal::USAGE, "wrong usage"),
+];
+
+/// The question of whether a bind would work.
+#[cfg(target_os = "linux")]
+fn why() -> Command {
+    let switch = |name, help| Arg::new(name).long(name).help(help).action(ArgAction::SetTrue);
+    Command::new("why")
+        .about("Say whether a bind would work, and if not, why")
+        .long_about(
+            "Say whether a bind would work, and if not, why: who has the port, what a server that \
+             binds it will meet, with and without SO_REUSEADDR, and when it works.\n\n\
+             The bind is tried with a socket that never listens and is closed at once; a socket \
+             file is never made.",
+        )
+        .after_help(format!("{}\n{}", examples_help(&QUESTIONS), codes_help("", &ANSWERS)))
+        .arg(
+            Arg::new("target")
+                .value_name("[ADDRESS:]PORT[/udp] | PATH")
+                .help(
+                    "What a server would bind: 8080 (all addresses, IPv6 and IPv4), 0.0.0.0:80, \
+                     [::1]:8080, [fe80::1%eth0]:80, :53/udp, /run/app.sock, or @name (abstract)",
+                )
+                .value_parser(value_parser!(OsString))
+                .value_hint(ValueHint::FilePath)
+                .required(true),
+        )
+        .arg(switch("reuseaddr", "Ask for a server that sets SO_REUSEADDR"))
+        .arg(
+            Arg::new("user")
+                .long("user")
+                .value_name("NAME|UID")
+                .help("Ask for a server that runs as this user (for root)")
+                .value_hint(ValueHint::Username),
+        )
+        .arg(switch("json", "Print the answer as a record: one line of JSON"))
+        .arg(
+            Arg::new("watch")
+                .long("watch")
+                .value_name("TIME")
+                .help("Wait until it works, at most for TIME (500ms, 5s, 2m), and say so")
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value(crate::why::FOREVER),
+        )
 }
 
 /// A command about persistent port reservations, which only Windows has.

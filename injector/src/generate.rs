@@ -3,12 +3,14 @@
 use std::io::{self, Write};
 
 use bindshim_core::options::SETTINGS;
-use clap::{Command, ValueEnum as _};
+use clap::{Arg, Command, ValueEnum as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::command::{self, ENVIRONMENT, EXAMPLES, EXIT_CODES};
+#[cfg(target_os = "linux")]
+use crate::command::{ANSWERS, QUESTIONS};
 
 /// Writes what `what` names, `man` or a shell, for the command `name`.
 pub fn write(what: &str, name: &str, to: &mut dyn Write) -> io::Result<()> {
@@ -29,10 +31,15 @@ fn manual(command: Command, to: &mut dyn Write) -> io::Result<()> {
     let mut roff = Roff::new();
     if command.has_subcommands() {
         subcommands(&command, &mut roff);
+        #[cfg(target_os = "linux")]
+        {
+            exit_status(&mut roff, "Of bindshim why:", &ANSWERS);
+            examples(&mut roff, &QUESTIONS);
+        }
     } else {
         environment(&mut roff);
-        exit_status(&mut roff);
-        examples(&mut roff);
+        exit_status(&mut roff, "The program's own, or:", &EXIT_CODES);
+        examples(&mut roff, &EXAMPLES);
     }
     let page = Man::new(command).manual("bindshim");
     page.render_title(to)?;
@@ -46,16 +53,35 @@ fn manual(command: Command, to: &mut dyn Write) -> io::Result<()> {
 fn subcommands(command: &Command, roff: &mut Roff) {
     roff.control("SH", ["COMMANDS"]);
     for subcommand in command.get_subcommands() {
-        let usage = subcommand.clone().bin_name(subcommand.get_name()).render_usage().to_string();
-        item(roff, usage.trim_start_matches("Usage: "), &about(subcommand));
-        for argument in subcommand.get_positionals() {
-            let values: Vec<_> =
-                argument.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
-            let name = argument.get_value_names().unwrap_or_default().join(" ");
+        let mut subcommand = subcommand.clone().bin_name(subcommand.get_name());
+        subcommand.build();
+        let usage = subcommand.render_usage().to_string();
+        item(roff, usage.trim_start_matches("Usage: "), &about(&subcommand));
+        for argument in subcommand.get_arguments().filter(|argument| argument.get_id() != "help") {
             roff.control("RS", []);
-            item(roff, &name, &values.join(", "));
+            item(roff, &written(argument), &meaning(argument));
             roff.control("RE", []);
         }
+    }
+}
+
+/// An argument as it is written: `WHAT`, `--user <NAME|UID>`.
+fn written(argument: &Arg) -> String {
+    match argument.get_long() {
+        Some(_) => argument.to_string(),
+        None => argument.get_value_names().unwrap_or_default().join(" "),
+    }
+}
+
+/// What an argument is for, and the values that it may have.
+fn meaning(argument: &Arg) -> String {
+    let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
+    let values: Vec<_> =
+        argument.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
+    if values.is_empty() || !argument.get_action().takes_values() {
+        help
+    } else {
+        format!("{help}: {}", values.join(", "))
     }
 }
 
@@ -83,17 +109,17 @@ fn environment(roff: &mut Roff) {
     }
 }
 
-fn exit_status(roff: &mut Roff) {
+fn exit_status(roff: &mut Roff, whose: &str, codes: &[(u8, &str)]) {
     roff.control("SH", ["EXIT STATUS"]);
-    roff.text([roman("The program's own, or:")]);
-    for (code, meaning) in EXIT_CODES {
+    roff.text([roman(whose)]);
+    for (code, meaning) in codes {
         item(roff, &code.to_string(), meaning);
     }
 }
 
-fn examples(roff: &mut Roff) {
+fn examples(roff: &mut Roff, examples: &[(&str, &str)]) {
     roff.control("SH", ["EXAMPLES"]);
-    for (line, purpose) in EXAMPLES {
+    for (line, purpose) in examples {
         item(roff, line, purpose);
     }
 }
@@ -126,7 +152,10 @@ mod tests {
                     assert!(text.contains(setting.variable), "{}", setting.variable);
                 }
             }
-            assert!(generated(what, "bindshim").contains("schema"), "{what}");
+            let text = generated(what, "bindshim").replace("\\-", "-");
+            for word in ["schema", "reuseaddr", "watch", "json", "user"] {
+                assert!(text.contains(word), "{what}: {word}");
+            }
         }
     }
 }

@@ -11,5 +11,7 @@ pub mod linux;
 pub mod refusal;
 pub mod request;
 pub mod schema;
+#[cfg(target_os = "linux")]
+pub mod why;
 #[cfg(any(windows, test))]
 pub mod windows;

@@ -3,6 +3,7 @@
 use bindshim_core::record::{AttemptLine, NoticeLine, VERSION};
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// The schema of one line of a log: an attempt or a notice.
@@ -15,20 +16,26 @@ pub fn document() -> Value {
     let lines =
         [generator.subschema_for::<AttemptLine<'_>>(), generator.subschema_for::<NoticeLine<'_>>()];
     let mut definitions = generator.take_definitions(true);
-    for (name, kind, description) in [
-        ("AttemptLine", "attempt", "One call of a program and what came of it."),
+    for (name, title, kinds, description) in [
+        (
+            "AttemptLine",
+            "attempt",
+            &["attempt", "answer"][..],
+            "One call of a program and what came of it, or what bindshim why answers.",
+        ),
         (
             "NoticeLine",
             "notice",
+            &["notice"],
             "What is not about one call: a bad setting, lines that were lost, a child that is not \
              covered.",
         ),
     ] {
         let line = &mut definitions[name];
-        line["title"] = json!(kind);
+        line["title"] = json!(title);
         line["description"] = json!(description);
-        set_constant(line, "v", json!(VERSION));
-        set_constant(line, "kind", json!(kind));
+        set_values(line, "v", &[VERSION]);
+        set_values(line, "kind", kinds);
     }
     definitions.retain(|name, _| !name.ends_with("Kind"));
     json!({
@@ -41,11 +48,11 @@ pub fn document() -> Value {
     })
 }
 
-/// Says that `key` always has this value: it tells one kind of line from another.
-fn set_constant(line: &mut Value, key: &str, value: Value) {
+/// Says that `key` always has one of these values: it tells one kind of line from another.
+fn set_values(line: &mut Value, key: &str, values: &[impl Serialize]) {
     let property = &mut line["properties"][key];
     let description = property["description"].take();
-    *property = json!({"description": description, "const": value});
+    *property = json!({"description": description, "enum": values});
 }
 
 #[cfg(test)]
@@ -59,7 +66,6 @@ mod tests {
         Action, Cut, Diagnosis, Envelope, Event, Fix, Holder, Identity, Missing,
     };
     use bindshim_core::{cause::Cause, facts::Why};
-    use serde::Serialize;
 
     use super::*;
 
@@ -160,7 +166,9 @@ mod tests {
     fn lines_are_valid() {
         let identity = identity();
         let notice = NoticeLine::new(&envelope(&identity), "bad_setting", "x");
-        for line in [success(&identity), failure(&identity), value(&notice)] {
+        let mut answer = failure(&identity);
+        answer["kind"] = json!("answer");
+        for line in [success(&identity), failure(&identity), answer, value(&notice)] {
             assert_eq!(errors(&line), Vec::<String>::new(), "{line}");
         }
     }

@@ -22,3 +22,4 @@ mod settings;
 mod support;
 mod usage;
 mod warnings;
+mod why;

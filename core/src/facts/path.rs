@@ -115,6 +115,34 @@ pub struct FileSystem {
     pub has_blocks: bool,
 }
 
+impl FileSystem {
+    /// proc's `f_type`. It says ENOENT of every name that it does not have.
+    pub const PROC: u64 = 0x9fa0;
+
+    /// The name of one whose directories have no `mknod`, or refuse it for sockets
+    /// (include/uapi/linux/magic.h).
+    #[must_use]
+    pub fn without_sockets(self) -> Option<&'static str> {
+        const NAMES: &[(u64, &str)] = &[
+            (FileSystem::PROC, "proc"),
+            (0x6265_6572, "sysfs"),
+            (0x0027_e0eb, "cgroup"),
+            (0x6367_7270, "cgroup2"),
+            (0x6462_6720, "debugfs"),
+            (0x7472_6163, "tracefs"),
+            (0x7363_6673, "securityfs"),
+            (0xcafe_4a11, "bpf"),
+            (0x6265_6570, "configfs"),
+            (0xde5e_81e4, "efivarfs"),
+            (0x1cd1, "devpts"),
+            (0x1980_0202, "mqueue"),
+            (0x4d44, "vfat"),
+            (0x2011_bab0, "exfat"),
+        ];
+        NAMES.iter().find(|(known, _)| *known == self.magic).map(|(_, name)| *name)
+    }
+}
+
 /// What is known about a path or an abstract name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PathFacts {

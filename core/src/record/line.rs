@@ -15,7 +15,7 @@ use crate::text::Text;
 pub struct AttemptLine<'a> {
     /// The record's version.
     v: u32,
-    /// `attempt`.
+    /// `attempt` of a program, or `answer` to a question of `bindshim why`.
     kind: AttemptKind,
     /// When, UTC.
     time: Timestamp,
@@ -84,6 +84,7 @@ pub struct AttemptLine<'a> {
 #[serde(rename_all = "lowercase")]
 enum AttemptKind {
     Attempt,
+    Answer,
 }
 
 #[derive(Serialize, Debug)]
@@ -119,6 +120,12 @@ impl From<Code> for ErrorShown {
 }
 
 impl<'a> AttemptLine<'a> {
+    /// The answer that `event` gives to somebody who asked: whole, however long it is.
+    #[must_use]
+    pub fn answer(envelope: &Envelope<'a>, event: &Event<'a>) -> Self {
+        Self { kind: AttemptKind::Answer, ..Self::new(envelope, event, Cut::Nothing) }
+    }
+
     /// The line for `event`. `cut` says how much the diagnosis in it was cut already.
     #[must_use]
     pub fn new(envelope: &Envelope<'a>, event: &Event<'a>, cut: Cut) -> Self {

@@ -35,6 +35,7 @@ use super::trial;
 use super::unixdiag::Holders;
 use crate::memory::Zeroed;
 
+pub use super::ports::Breadth;
 pub(super) use listed::{add_socket, fill_owner};
 pub use sharers::gather_sharers;
 

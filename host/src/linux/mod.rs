@@ -26,7 +26,7 @@ mod sockdiag;
 pub mod socket;
 mod start;
 mod system;
-mod trial;
+pub mod trial;
 mod unit;
 mod unixdiag;
 mod users;

@@ -13,6 +13,7 @@ use bindshim_core::facts::Why;
 use rustix::fs::RawDir;
 use rustix::io::Errno;
 use rustix::net::sockopt;
+use rustix::process::geteuid;
 
 use super::clock::monotonic_ns;
 use super::descriptor::Descriptor;
@@ -404,7 +405,8 @@ impl Search<'_> {
     }
 
     /// A process that is just gone also denies (`proc_pid_readlink`, fs/proc/base.c); it hides
-    /// nothing. One that has given up its memory, but not its descriptors yet, denies its own user.
+    /// nothing. One that has given up its memory, but not its descriptors yet, denies its own user,
+    /// whom it would let look as long as it lives. Processes of others deny whatever they do.
     #[inline(never)]
     fn note_denial(&mut self, pid: u32) {
         let user = match files::file_owner(ShortPath::of_process(pid, "").as_c_str()) {
@@ -412,6 +414,9 @@ impl Search<'_> {
             Err(_) => return,
         };
         self.denied = true;
+        if user != geteuid().as_raw() {
+            return;
+        }
         let mut room = [0; 512];
         for row in self.rows.iter_mut().filter(|row| row.owner == 0 && row.uid() == Some(user)) {
             let is_exiting =

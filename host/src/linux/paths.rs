@@ -3,6 +3,7 @@
 //! Nobody is connected to: a server would notice. What uses a file is known by the file's inode,
 //! which the kernel tells of each bound socket.
 
+mod foresee;
 mod holders;
 mod way;
 
@@ -22,6 +23,8 @@ use rustix::io::Errno;
 use super::facts::{Query, Scratch, own_pid, why_unread};
 use super::files::{self, ShortPath};
 use super::unixdiag::Wanted;
+
+pub(super) use foresee::foresee;
 
 /// Looks up what may explain a failed bind of a Unix socket.
 #[inline(never)]

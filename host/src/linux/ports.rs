@@ -31,6 +31,16 @@ pub(super) struct Target {
     pub(super) shares: bool,
 }
 
+/// Where to look for sockets that share a port. A walk over bound sockets takes a quarter of a
+/// millisecond, and a program's success has no time for two.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Breadth {
+    /// Among sockets of the same family.
+    OwnFamily,
+    /// Also among those of the other one, which may take the same packets.
+    BothFamilies,
+}
+
 /// The sockets in the way, the most telling first. All-zero bytes are an empty list.
 #[repr(C)]
 pub(super) struct Found {
@@ -190,12 +200,12 @@ fn walk(
     Ok(())
 }
 
-/// Finds the sockets in `states` of the target's own family that overlap with it. A walk over bound
-/// sockets takes a quarter of a millisecond, and a success has no time for two.
+/// Finds the sockets in `states` that overlap with the target, those of its own family or of both.
 #[inline(never)]
 pub(super) fn find_in(
     target: &Target,
     states: u32,
+    breadth: Breadth,
     found: &mut Found,
     buffers: Buffers<'_>,
     limits: Limits,
@@ -205,9 +215,14 @@ pub(super) fn find_in(
         return Ok(());
     }
     let mut diagnostics = Diagnostics::open(buffers, limits).map_err(Failure::why)?;
-    let family = if target.reach.v6.is_some() { INET6 } else { INET };
-    let all = All { family, protocol: target.protocol, port: target.port, states };
-    let result = diagnostics.each(all, &mut |row| found.add(target, row));
+    let result = match breadth {
+        Breadth::OwnFamily => {
+            let family = if target.reach.v6.is_some() { INET6 } else { INET };
+            let all = All { family, protocol: target.protocol, port: target.port, states };
+            diagnostics.each(all, &mut |row| found.add(target, row))
+        }
+        Breadth::BothFamilies => walk(&mut diagnostics, target, states, found),
+    };
     result.map_err(Failure::why)
 }
 

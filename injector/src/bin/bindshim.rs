@@ -3,11 +3,17 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+#[cfg(target_os = "linux")]
+use bindshim_injector::why;
 use bindshim_injector::{command, generate, schema};
 use clap::ArgMatches;
 
 fn main() -> ExitCode {
     let matches = command::bindshim().get_matches();
+    #[cfg(target_os = "linux")]
+    if let Some(("why", matches)) = matches.subcommand() {
+        return why::main(matches).into();
+    }
     #[cfg(windows)]
     if let Some(code) = reservation(&matches) {
         return code;

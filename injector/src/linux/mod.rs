@@ -10,6 +10,7 @@ mod library;
 mod log;
 mod program;
 mod say;
+pub(crate) mod why;
 
 use std::ffi::OsString;
 

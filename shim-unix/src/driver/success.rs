@@ -6,7 +6,7 @@ use bindshim_core::diagnose;
 use bindshim_core::engine::Answer;
 use bindshim_core::facts::{Fact, Facts, Why};
 use bindshim_host::linux::clock;
-use bindshim_host::linux::facts::{self, Query, Scratch};
+use bindshim_host::linux::facts::{self, Breadth, Query, Scratch};
 use bindshim_host::linux::socket;
 use bindshim_host::memory::Mapped;
 
@@ -123,7 +123,8 @@ impl Driver {
         let query = self.query(caller);
         let budget_ns = BUDGET_NS.min(self.guest.settings().budget_ns);
         let deadline_ns = clock::monotonic_ns().saturating_add(budget_ns);
-        facts::gather_sharers(&Query { deadline_ns, ..query }, &mut scratch, facts);
+        let query = Query { deadline_ns, ..query };
+        facts::gather_sharers(&query, Breadth::OwnFamily, &mut scratch, facts);
     }
 
     /// Whether SO_REUSEADDR, which was off, was switched on when the socket had its port already.

@@ -234,7 +234,7 @@ pub(super) fn not_permitted(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool 
 
 fn without_socket_files(case: &Case<'_>, path: &str, diagnosis: &mut Diagnosis) -> bool {
     let Fact::Known(file_system) = case.facts.path.file_system else { return false };
-    let Some(name) = without_sockets(file_system.magic) else { return false };
+    let Some(name) = file_system.without_sockets() else { return false };
     refused(diagnosis, Cause::FilesystemWithoutSockets, Certainty::Certain);
     let place = directory(path);
     say!(diagnosis.summary, "{place} is on {name}, a file system that has no socket files");
@@ -252,26 +252,4 @@ fn immutable(case: &Case<'_>, path: &str, diagnosis: &mut Diagnosis) {
         Some(parent) => fix_by(diagnosis, advice, format_args!("chattr -i {parent}")),
         None => fix(diagnosis, advice),
     }
-}
-
-/// File systems whose directories have no `mknod`, or refuse it for sockets, by their `f_type`
-/// (include/uapi/linux/magic.h, statfs(2)).
-fn without_sockets(magic: u64) -> Option<&'static str> {
-    const NAMES: &[(u64, &str)] = &[
-        (0x9fa0, "proc"),
-        (0x6265_6572, "sysfs"),
-        (0x0027_e0eb, "cgroup"),
-        (0x6367_7270, "cgroup2"),
-        (0x6462_6720, "debugfs"),
-        (0x7472_6163, "tracefs"),
-        (0x7363_6673, "securityfs"),
-        (0xcafe_4a11, "bpf"),
-        (0x6265_6570, "configfs"),
-        (0xde5e_81e4, "efivarfs"),
-        (0x1cd1, "devpts"),
-        (0x1980_0202, "mqueue"),
-        (0x4d44, "vfat"),
-        (0x2011_bab0, "exfat"),
-    ];
-    NAMES.iter().find(|(known, _)| *known == magic).map(|(_, name)| *name)
 }

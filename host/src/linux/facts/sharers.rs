@@ -6,14 +6,19 @@ use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
 use super::listed::{add_blank, add_socket, fill_owner};
 use super::{Query, Scratch, find_owners};
-use crate::linux::ports::{self, Found};
+use crate::linux::ports::{self, Breadth, Found};
 use crate::linux::procfs::{self, Subject, parent_of};
 use crate::linux::sockdiag::{self, ANY, BOUND, LISTENING, UDP};
 
 /// Fills in the sockets of strangers that overlap with the one of a success. Nothing is asked under
 /// a seccomp filter: a program that has what it wants must not be put at risk.
 #[inline(never)]
-pub fn gather_sharers(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
+pub fn gather_sharers(
+    query: &Query<'_>,
+    breadth: Breadth,
+    scratch: &mut Scratch,
+    facts: &mut Facts,
+) {
     if secure_computing_mode() != Ok(SecureComputingMode::Disabled) {
         return;
     }
@@ -30,8 +35,8 @@ pub fn gather_sharers(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Fact
     };
     let Scratch { found, short, owners, netlink, .. } = scratch;
     let buffers = sockdiag::Buffers { one: short, many: netlink };
-    if ports::find_in(&target, states, found, buffers, query.limits()).is_err() || found.total == 0
-    {
+    let found_all = ports::find_in(&target, states, breadth, found, buffers, query.limits());
+    if found_all.is_err() || found.total == 0 {
         return;
     }
     let missing = find_owners(query, found.rows_mut(), owners, short);

@@ -132,13 +132,28 @@ pub(super) fn directory(path: &Path, buffer: &mut [u8]) -> Fact<Directory> {
     })
 }
 
+/// Whether the directory of the file was removed, and lives on as somebody's working directory.
+pub(super) fn directory_is_removed(path: &Path) -> Result<bool, Errno> {
+    look(path.directory().as_c_str(), AtFlags::empty()).map(|found| found.stx_nlink == 0)
+}
+
+/// Whether this process may make files in the directory of the file (access(2)): `EROFS`, `EPERM` of
+/// one that is immutable, or `EACCES`, where it may not.
+pub(super) fn may_make(path: &Path) -> Result<(), Errno> {
+    access(&path.directory())
+}
+
+fn access(directory: &Path) -> Result<(), Errno> {
+    let access = Access::WRITE_OK | Access::EXEC_OK;
+    rustix::fs::accessat(CWD, directory.as_c_str(), access, AtFlags::empty())
+}
+
 /// access(2) asks for the real user, bind for the effective one.
 fn is_writable(directory: &Path) -> Fact<bool> {
     if getuid() != geteuid() || getgid() != getegid() {
         return Fact::Unknown(Why::NotSupported);
     }
-    let access = Access::WRITE_OK | Access::EXEC_OK;
-    match rustix::fs::accessat(CWD, directory.as_c_str(), access, AtFlags::empty()) {
+    match access(directory) {
         Ok(()) => Fact::Known(true),
         Err(Errno::ACCESS) => Fact::Known(false),
         Err(errno) => Fact::Unknown(why(errno)),
