@@ -148,7 +148,7 @@ fn long_help(setting: &Setting) -> String {
     format!("{summary}.{system} {details}\n\n[env: {variable}] [default: {default}]")
 }
 
-fn examples_help(examples: &[(&str, &str)]) -> String {
+pub(crate) fn examples_help(examples: &[(&str, &str)]) -> String {
     let mut text = String::from("Examples:\n");
     for (line, purpose) in examples {
         text.push_str(&format!("  {line}\n      {purpose}\n"));
@@ -164,7 +164,7 @@ fn environment_help() -> String {
     text
 }
 
-fn codes_help(others: &str, codes: &[(u8, &str)]) -> String {
+pub(crate) fn codes_help(others: &str, codes: &[(u8, &str)]) -> String {
     let mut text = format!("Exit codes:{others}\n");
     for (code, meaning) in codes {
         text.push_str(&format!("  {code:<3}  {meaning}\n"));
@@ -183,7 +183,6 @@ pub fn bindshim() -> Command {
         .subcommand_value_name("COMMAND")
         .arg_required_else_help(true)
         .disable_help_subcommand(true)
-        .subcommand(why())
         .subcommand(
             Command::new("schema").about("Print the JSON Schema of a record, one line of a log"),
         )
@@ -205,72 +204,13 @@ pub fn bindshim() -> Command {
                         .default_value("bindshim-run"),
                 ),
         );
+    #[cfg(any(target_os = "linux", windows))]
+    let command = command.subcommand(crate::why::command());
     #[cfg(windows)]
     let command = command
         .subcommand(reservation("reserve", "Reserve ports for programs that ask for them"))
         .subcommand(reservation("unreserve", "Give reserved ports back"));
     command
-}
-
-/// Command lines of `bindshim why`, and what they are for.
-#[cfg(target_os = "linux")]
-pub const QUESTIONS: [(&str, &str); 4] = [
-    ("bindshim why 8080", "would a server get port 8080 on all addresses?"),
-    ("bindshim why --user www-data 127.0.0.1:80", "would one that runs as www-data?"),
-    ("bindshim why /run/app.sock", "would one get this socket file?"),
-    ("bindshim why --watch 8080 && ./server", "start it when the port is free"),
-];
-
-/// The exit codes of `bindshim why`.
-#[cfg(target_os = "linux")]
-pub const ANSWERS: [(u8, &str); 3] = [
-    (crate::why::WORKS, "the bind would work"),
-    (crate::why::FAILS, "it would fail"),
-    (refusal::USAGE, "wrong usage"),
-];
-
-/// The question of whether a bind would work.
-#[cfg(target_os = "linux")]
-fn why() -> Command {
-    let switch = |name, help| Arg::new(name).long(name).help(help).action(ArgAction::SetTrue);
-    Command::new("why")
-        .about("Say whether a bind would work, and if not, why")
-        .long_about(
-            "Say whether a bind would work, and if not, why: who has the port, what a server that \
-             binds it will meet, with and without SO_REUSEADDR, and when it works.\n\n\
-             The bind is tried with a socket that never listens and is closed at once; a socket \
-             file is never made.",
-        )
-        .after_help(format!("{}\n{}", examples_help(&QUESTIONS), codes_help("", &ANSWERS)))
-        .arg(
-            Arg::new("target")
-                .value_name("[ADDRESS:]PORT[/udp] | PATH")
-                .help(
-                    "What a server would bind: 8080 (all addresses, IPv6 and IPv4), 0.0.0.0:80, \
-                     [::1]:8080, [fe80::1%eth0]:80, :53/udp, /run/app.sock, or @name (abstract)",
-                )
-                .value_parser(value_parser!(OsString))
-                .value_hint(ValueHint::FilePath)
-                .required(true),
-        )
-        .arg(switch("reuseaddr", "Ask for a server that sets SO_REUSEADDR"))
-        .arg(
-            Arg::new("user")
-                .long("user")
-                .value_name("NAME|UID")
-                .help("Ask for a server that runs as this user (for root)")
-                .value_hint(ValueHint::Username),
-        )
-        .arg(switch("json", "Print the answer as a record: one line of JSON"))
-        .arg(
-            Arg::new("watch")
-                .long("watch")
-                .value_name("TIME")
-                .help("Wait until it works, at most for TIME (500ms, 5s, 2m), and say so")
-                .num_args(0..=1)
-                .require_equals(true)
-                .default_missing_value(crate::why::FOREVER),
-        )
 }
 
 /// A command about persistent port reservations, which only Windows has.

@@ -9,8 +9,8 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use crate::command::{self, ENVIRONMENT, EXAMPLES, EXIT_CODES};
-#[cfg(target_os = "linux")]
-use crate::command::{ANSWERS, QUESTIONS};
+#[cfg(any(target_os = "linux", windows))]
+use crate::why;
 
 /// Writes what `what` names, `man` or a shell, for the command `name`.
 pub fn write(what: &str, name: &str, to: &mut dyn Write) -> io::Result<()> {
@@ -31,10 +31,10 @@ fn manual(command: Command, to: &mut dyn Write) -> io::Result<()> {
     let mut roff = Roff::new();
     if command.has_subcommands() {
         subcommands(&command, &mut roff);
-        #[cfg(target_os = "linux")]
+        #[cfg(any(target_os = "linux", windows))]
         {
-            exit_status(&mut roff, "Of bindshim why:", &ANSWERS);
-            examples(&mut roff, &QUESTIONS);
+            exit_status(&mut roff, "Of bindshim why:", &why::ANSWERS);
+            examples(&mut roff, &why::QUESTIONS);
         }
     } else {
         environment(&mut roff);

@@ -11,7 +11,7 @@ pub mod linux;
 pub mod refusal;
 pub mod request;
 pub mod schema;
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub mod why;
 #[cfg(any(windows, test))]
 pub mod windows;

@@ -8,3 +8,4 @@ mod launcher;
 mod refusals;
 mod servers;
 mod streams;
+mod why;

@@ -56,7 +56,7 @@ impl Guest {
             settings,
             standard_error: StandardError::find(),
             identity: identity.clone(),
-            seen: Seen::new(),
+            seen: Seen::default(),
             // SAFETY: it reads a number of this process.
             pid: unsafe { GetCurrentProcessId() },
             seq: AtomicU64::new(0),

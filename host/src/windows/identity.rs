@@ -16,7 +16,7 @@ use windows_sys::Win32::System::Threading::{
 use super::{clock, wide};
 
 /// A process of which nothing is known.
-pub(super) static NOBODY: Identity =
+pub static NOBODY: Identity =
     Identity { host: Text::EMPTY, ppid: 0, start: None, program: None, script: None };
 
 /// A path, in UTF-16.
@@ -24,7 +24,7 @@ pub(super) type Path = [u16; 1024];
 
 /// Finds out who this process is. What the system does not tell stays unknown. Nothing here needs
 /// another library, or a lock of the loader.
-pub(super) fn find(identity: &mut Identity) {
+pub fn find(identity: &mut Identity) {
     // SAFETY: it gives a constant that stands for this process.
     let this = unsafe { GetCurrentProcess() };
     let mut path: Path = [0; 1024];

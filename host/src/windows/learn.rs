@@ -47,7 +47,7 @@ mod tests {
 
     #[test]
     fn a_socket_keeps_its_name_and_the_next_one_gets_another() {
-        let seen = Seen::new();
+        let seen = Seen::default();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = listener.as_raw_socket() as SOCKET;
         let told = |call, succeeded| {

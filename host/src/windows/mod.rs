@@ -9,7 +9,7 @@ mod found;
 pub mod guest;
 mod handle;
 pub mod handshake;
-mod identity;
+pub mod identity;
 pub mod inject;
 pub mod job;
 pub mod learn;

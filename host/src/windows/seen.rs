@@ -62,11 +62,13 @@ struct Slot {
     words: [AtomicU64; 4],
 }
 
-impl Seen {
-    pub(super) const fn new() -> Self {
+impl Default for Seen {
+    fn default() -> Self {
         Self([const { Slot::new() }; SLOTS])
     }
+}
 
+impl Seen {
     /// What is known of the socket that has this handle, or had it last.
     #[must_use]
     pub fn get(&self, socket: SOCKET) -> Option<Known> {
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn what_was_noted_is_known() {
-        let seen = Seen::new();
+        let seen = Seen::default();
         let v4 = Some(Address::V4 { ip: Ipv4Addr::LOCALHOST, port: 80 });
         for (number, change) in [
             Known { bound: None, sharing: None, ..known(4) },
@@ -230,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_full_place_forgets_what_is_gone() {
-        let seen = Seen::new();
+        let seen = Seen::default();
         let handle = |turn: usize| ((turn * SLOTS + 1) * 4) as u32;
         for turn in 0..PLACES {
             seen.note(&known(handle(turn)), |_| false);
@@ -244,7 +246,7 @@ mod tests {
 
     #[test]
     fn threads_never_read_halves() {
-        let seen = Seen::new();
+        let seen = Seen::default();
         std::thread::scope(|scope| {
             for thread in 1..4u32 {
                 let seen = &seen;

@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 use bindshim_injector::why;
 use bindshim_injector::{command, generate, schema};
 use clap::ArgMatches;
 
 fn main() -> ExitCode {
     let matches = command::bindshim().get_matches();
-    #[cfg(target_os = "linux")]
+    #[cfg(any(target_os = "linux", windows))]
     if let Some(("why", matches)) = matches.subcommand() {
         return why::main(matches).into();
     }

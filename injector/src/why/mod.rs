@@ -2,6 +2,7 @@
 //!
 //! What is asked and how it is answered is the same on every system; `place` is the system's part.
 
+mod command;
 mod drive;
 pub mod target;
 mod view;
@@ -18,6 +19,7 @@ use crate::refusal::{Refusal, USAGE};
 #[cfg(windows)]
 use crate::windows::why as place;
 
+pub use command::{ANSWERS, QUESTIONS, command};
 use drive::Answer;
 use place::Place;
 use target::Target;
@@ -84,7 +86,7 @@ impl<'a> Question<'a> {
                 "--reuseaddr is for a port; a Unix socket has no use for it",
             ));
         }
-        let user = matches.get_one::<String>("user").map(String::as_str);
+        let user = matches.try_get_one::<String>("user").ok().flatten().map(String::as_str);
         let watch_ns =
             matches.get_one::<String>("watch").map(|time| watch_time(time)).transpose()?;
         Ok(Self { target, reuseaddr, user, watch_ns })

@@ -45,6 +45,9 @@ impl Target {
             };
         }
         let shown = word.to_string_lossy();
+        if cfg!(windows) && shown.contains('\\') {
+            return Ok(Self::Path(bytes.into()));
+        }
         let (head, protocol) = match shown.rsplit_once('/') {
             None => (&*shown, Protocol::Tcp),
             Some((head, "tcp")) if !head.contains('/') => (head, Protocol::Tcp),

@@ -15,6 +15,8 @@ pub mod reserve;
 mod say;
 #[cfg(windows)]
 mod start;
+#[cfg(windows)]
+pub(crate) mod why;
 
 #[cfg(windows)]
 pub use launch::main;
