@@ -263,12 +263,20 @@ pub enum Cut {
     Holders,
     /// And the summary.
     Summary,
+    /// And all holders: three whose names are of characters that JSON escapes are too long.
+    AllHolders,
 }
 
 impl Cut {
     /// The steps, mildest first.
-    pub const STEPS: [Self; 5] =
-        [Self::Nothing, Self::Programs, Self::Fixes, Self::Holders, Self::Summary];
+    pub const STEPS: [Self; 6] = [
+        Self::Nothing,
+        Self::Programs,
+        Self::Fixes,
+        Self::Holders,
+        Self::Summary,
+        Self::AllHolders,
+    ];
 
     /// Cuts `diagnosis` as this step says.
     pub fn apply(self, diagnosis: &mut Diagnosis) {
@@ -285,6 +293,9 @@ impl Cut {
         }
         if self >= Self::Summary {
             diagnosis.summary.clear();
+        }
+        if self >= Self::AllHolders {
+            diagnosis.holders.clear();
         }
     }
 }

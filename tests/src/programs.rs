@@ -22,6 +22,8 @@ const PACKAGES: &[(&str, &str)] = &[
     ("wine", "wine64"),
     ("x86_64-w64-mingw32-gcc", "gcc-mingw-w64-x86-64"),
     ("i686-w64-mingw32-gcc", "gcc-mingw-w64-i686"),
+    ("aarch64-linux-gnu-gcc", "gcc-aarch64-linux-gnu"),
+    ("qemu-aarch64", "qemu-user"),
     ("go", "golang-go"),
     ("script", "bsdutils"),
     ("setcap", "libcap2-bin"),

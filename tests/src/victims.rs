@@ -15,6 +15,10 @@ pub enum Kind {
     Program,
     /// A library to be preloaded.
     Library,
+    /// A program for aarch64.
+    Aarch64,
+    /// One for aarch64 and musl.
+    Aarch64Musl,
     /// A program for 64-bit Windows, from `tests/victims/windows`.
     Windows,
     /// One for 32-bit Windows, from the same place.
@@ -32,6 +36,8 @@ impl Kind {
     fn compiler(self) -> (&'static str, &'static str) {
         match self {
             Self::Program | Self::Library => ("cc", "c"),
+            Self::Aarch64 => ("aarch64-linux-gnu-gcc", "c"),
+            Self::Aarch64Musl => ("python-zig", "c"),
             Self::Windows => ("x86_64-w64-mingw32-gcc", "c"),
             Self::Windows32 => ("i686-w64-mingw32-gcc", "c"),
             Self::WindowsGo => ("go", "go"),
@@ -67,7 +73,13 @@ pub fn compiled(name: &str, kind: Kind) -> PathBuf {
     }
     fs::create_dir_all(&directory).expect("the target directory is writable");
     let partial = directory.join(format!("{name}.{}", process::id()));
-    let mut command = Command::new(programs::find(compiler));
+    let mut command = match kind {
+        Kind::Aarch64Musl => Command::new(tools().join("bin").join(compiler)),
+        _ => Command::new(programs::find(compiler)),
+    };
+    if kind == Kind::Aarch64Musl {
+        command.args(["cc", "-target", "aarch64-linux-musl", "-dynamic"]);
+    }
     if kind == Kind::WindowsGo {
         // All that it needs is on this machine, and what it keeps stays with what we build.
         command.env("GOOS", "windows").env("GOARCH", "amd64").env("CGO_ENABLED", "0");
@@ -114,4 +126,16 @@ pub fn beside_the_tests() -> PathBuf {
         .and_then(Path::parent)
         .expect("cargo puts test binaries in target/PROFILE/deps")
         .to_owned()
+}
+
+/// The target directory.
+#[must_use]
+pub fn target() -> PathBuf {
+    beside_the_tests().parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Where `.ci/setup` puts what it does not take from Debian's packages.
+#[must_use]
+pub fn tools() -> PathBuf {
+    target().join("tools")
 }

@@ -111,20 +111,14 @@ pub fn directory() -> PathBuf {
 /// Where cargo puts what it builds for Windows with this profile.
 #[must_use]
 pub fn built() -> PathBuf {
-    target().join(TARGET).join(victims::beside_the_tests().file_name().unwrap_or_default())
-}
-
-/// The target directory.
-#[must_use]
-pub fn target() -> PathBuf {
-    victims::beside_the_tests().parent().map(Path::to_owned).unwrap_or_default()
+    victims::target().join(TARGET).join(victims::beside_the_tests().file_name().unwrap_or_default())
 }
 
 /// Wine's directory for the tests, made when first asked for: that takes some seconds.
 fn prefix() -> &'static Path {
     static PREFIX: OnceLock<PathBuf> = OnceLock::new();
     PREFIX.get_or_init(|| {
-        let prefix = target().join("wine");
+        let prefix = victims::target().join("wine");
         fs::create_dir_all(&prefix).expect("the target directory is writable");
         let prefix = fs::canonicalize(prefix).expect("it was just made");
         let made = Command::new(programs::find("wine"))

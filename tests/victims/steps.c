@@ -25,6 +25,8 @@
 //
 // It ends with 1 if a call failed.
 #include <fcntl.h>
+// Older kernels' vm_sockets.h needs it first.
+#include <sys/socket.h>
 #include <linux/vm_sockets.h>
 #include <net/if.h>
 #include <sched.h>

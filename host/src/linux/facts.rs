@@ -8,7 +8,7 @@
 
 mod listed;
 mod place;
-mod rights;
+pub(super) mod rights;
 mod sharers;
 
 use core::ffi::CStr;
@@ -343,6 +343,11 @@ fn ephemeral_ports() -> Fact<(u16, u16)> {
         Ok(text) => text,
         Err(why) => return Fact::Unknown(why),
     };
+    two_ports(text)
+}
+
+/// A range of ports, as its first and its last one.
+pub(super) fn two_ports(text: &[u8]) -> Fact<(u16, u16)> {
     let mut ports = text
         .split(u8::is_ascii_whitespace)
         .filter_map(files::number)

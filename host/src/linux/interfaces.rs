@@ -48,7 +48,7 @@ pub(super) fn find(
 }
 
 /// What an `RTM_NEWLINK` says.
-fn parse(payload: &[u8]) -> Option<Interface> {
+pub(super) fn parse(payload: &[u8]) -> Option<Interface> {
     let (fixed, attributes) = payload.split_at_checked(IFINFOMSG)?;
     let (index, flags) = (u32_at(fixed, 4)?, u32_at(fixed, 8)?);
     let name = Attributes(attributes).find(|(kind, _)| *kind == NAME).map(|(_, name)| name)?;

@@ -20,6 +20,8 @@ mod paths;
 pub mod pool;
 mod ports;
 pub mod procfs;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod properties;
 mod script;
 pub mod signals;
 mod sockdiag;

@@ -115,7 +115,7 @@ fn table_id(table: &core::ffi::CStr) -> Option<u32> {
 }
 
 /// Reads a table piece by piece. A line is shorter than the buffer: a path has 108 bytes.
-fn read_table(
+pub(super) fn read_table(
     file: &Descriptor,
     search: &mut Search<'_>,
     holders: &mut Holders,

@@ -134,13 +134,13 @@ fn write_header(request: &mut [u8], kind: u16, flags: u16, sequence: u32) {
 }
 
 /// What a receive gave.
-struct Datagram {
+pub(super) struct Datagram {
     /// How many bytes of the buffer it filled.
-    length: usize,
+    pub(super) length: usize,
     /// How long it was.
-    full_length: usize,
+    pub(super) full_length: usize,
     /// The netlink port of the sender; the kernel's is 0, and another process cannot have it.
-    sender: Option<u32>,
+    pub(super) sender: Option<u32>,
 }
 
 /// A netlink socket.
@@ -207,7 +207,7 @@ fn receive(socket: &Descriptor, buffer: &mut [u8]) -> Result<Datagram, Errno> {
 }
 
 /// Reads datagrams until the answer to question `sequence` is complete.
-fn read_answer(
+pub(super) fn read_answer(
     receive: &mut dyn FnMut(&mut [u8]) -> Result<Datagram, Errno>,
     sequence: u32,
     buffer: &mut [u8],

@@ -476,7 +476,7 @@ fn read_link_in(directory: &Descriptor, name: &CStr) -> Result<Option<u32>, Errn
 }
 
 /// The inode in `socket:[INODE]`.
-fn inode_of(link: &[u8]) -> Option<u32> {
+pub(super) fn inode_of(link: &[u8]) -> Option<u32> {
     let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     u32::try_from(files::number(digits)?).ok()
 }

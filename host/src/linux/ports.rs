@@ -308,7 +308,7 @@ fn shows_bound_sockets() -> bool {
     files::read_short(c"/proc/sys/kernel/osrelease", &mut release).is_ok_and(is_at_least_6_8)
 }
 
-fn is_at_least_6_8(release: &[u8]) -> bool {
+pub(super) fn is_at_least_6_8(release: &[u8]) -> bool {
     let mut parts = release.split(|byte| !byte.is_ascii_digit()).map(files::number);
     match (parts.next().flatten(), parts.next().flatten()) {
         (Some(major), Some(minor)) => (major, minor) >= (6, 8),

@@ -81,7 +81,7 @@ use Use::{Code, CodeAfter, File, Hides, Module, Rest, Value};
 
 const SHELL_WORDS: &[(&str, Use)] = &[("--rcfile", Value), ("--init-file", Value)];
 
-const RULES: &[Rules] = &[
+pub(super) const RULES: &[Rules] = &[
     Rules {
         names: &["python", "pypy"],
         letters: &[(b'c', Code), (b'm', Module), (b'W', Value), (b'X', Value), (b'Q', Value)],

@@ -80,7 +80,7 @@ pub(super) struct Row {
 impl Row {
     /// Decodes `struct inet_diag_msg` and its attributes; `None` where it is too short, or of
     /// another family.
-    fn parse(payload: &[u8]) -> Option<Self> {
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let (fixed, attributes) = payload.split_at_checked(ROW_LENGTH)?;
         let family = fixed[0];
         if family != INET && family != INET6 {

@@ -51,7 +51,7 @@ fn read(pid: u32, buffer: &mut [u8]) -> Option<&[u8]> {
 /// The service in `/proc/PID/cgroup` (cgroups(7)): the last part of its path that is one, where the
 /// path is below the system's slice (systemd.slice(5)). A name that a shell could take for more than
 /// a name is none.
-fn service(cgroups: &[u8]) -> Option<&[u8]> {
+pub(super) fn service(cgroups: &[u8]) -> Option<&[u8]> {
     let lines = cgroups.split(|byte| *byte == b'\n');
     let mut paths = lines.filter_map(|line| {
         line.strip_prefix(b"0::").or_else(|| line.split(|byte| *byte == b':').nth(2))

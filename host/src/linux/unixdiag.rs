@@ -102,6 +102,16 @@ impl Holders {
         self.names[nth].split(|byte| *byte == 0).next().unwrap_or_default()
     }
 
+    /// Takes in the socket that a message shows, if it is wanted.
+    pub(super) fn see(&mut self, payload: &[u8], wanted: Wanted<'_>) {
+        if let Some(shown) = Shown::parse(payload)
+            && shown.is(wanted)
+        {
+            let row = Row::of_unix(shown.inode, shown.cookie, shown.uid);
+            self.add(shown.kind, shown.state, shown.name, row);
+        }
+    }
+
     /// Takes a socket in, where there is room. A table that changes while it is read may show one
     /// twice.
     pub(super) fn add(&mut self, kind: u8, state: u8, name: &[u8], row: Row) {
@@ -169,12 +179,7 @@ fn walk(
     let mut channel = Channel::open(Some(SOCK_DIAG)).map_err(Failure::Refused)?;
     let mut request = request(state);
     channel.ask((BY_FAMILY, DUMP), &mut request, buffer, limits, &mut |message| {
-        if let Some(shown) = Shown::parse(message.payload)
-            && shown.is(wanted)
-        {
-            let row = Row::of_unix(shown.inode, shown.cookie, shown.uid);
-            holders.add(shown.kind, shown.state, shown.name, row);
-        }
+        holders.see(message.payload, wanted);
     })
 }
 

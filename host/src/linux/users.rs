@@ -16,7 +16,7 @@ pub(super) fn name(uid: u32, buffer: &mut [u8], name: &mut Text<32>) -> bool {
 }
 
 /// Reads the file piece by piece; a line that is longer than `buffer` is skipped.
-fn name_in(file: &Descriptor, uid: u32, buffer: &mut [u8], name: &mut Text<32>) -> bool {
+pub(super) fn name_in(file: &Descriptor, uid: u32, buffer: &mut [u8], name: &mut Text<32>) -> bool {
     let (mut held, mut skipping, mut total) = (0, false, 0);
     loop {
         let more = match files::read_some(file, &mut buffer[held..]) {

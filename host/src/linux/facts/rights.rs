@@ -151,7 +151,7 @@ fn label<'b>(tid: u32, file: &str, buffer: &'b mut [u8]) -> Result<&'b [u8], Why
 
 /// The AppArmor profile in a label such as `docker-default (enforce)`. One in another mode, such as
 /// `complain`, refuses nothing.
-fn profile(label: &[u8]) -> Option<Text<64>> {
+pub(in crate::linux) fn profile(label: &[u8]) -> Option<Text<64>> {
     let label = label.strip_suffix(b"\0").unwrap_or(label).trim_ascii();
     label.strip_suffix(b" (enforce)").map(Text::from_bytes)
 }

@@ -43,7 +43,7 @@ impl<'a> Stat<'a> {
     }
 
     /// The name may hold anything, also spaces, newlines and parentheses: it ends at the last one.
-    fn parse(text: &'a [u8]) -> Option<Self> {
+    pub(in crate::linux) fn parse(text: &'a [u8]) -> Option<Self> {
         let open = text.iter().position(|byte| *byte == b'(')?;
         let close = text.iter().rposition(|byte| *byte == b')')?;
         let name = text.get(open + 1..close)?;
@@ -112,7 +112,7 @@ impl Status {
 
     /// Line by line, in little memory. The longest line of interest has 32 bytes; the rest of a
     /// longer one is skipped.
-    fn read_from(file: &Descriptor) -> Result<Self, Errno> {
+    pub(in crate::linux) fn read_from(file: &Descriptor) -> Result<Self, Errno> {
         let mut status = Self::default();
         let (mut line, mut length) = ([0; 32], 0);
         let mut piece = [0; 256];

@@ -1,0 +1,4 @@
+//! Tries an environment.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| bindshim_host::linux::properties::settings(bytes));
