@@ -7,6 +7,7 @@ use std::{
 };
 
 use crate::{
+    server,
     stats::{ratio, spread},
     subject::{Workshop, calls_per_bind, duration, numbers, progress},
     table::{self, Row, added_ratio, goal, goals, times},
@@ -24,6 +25,7 @@ pub(crate) fn all(rounds: usize, crowd: bool) {
     bench.failures("A failed bind, its holder named", [50.0, 20.0]);
     bench.probes();
     bench.memory();
+    bench.requests();
     if crowd {
         let old_port = bench.shop.hold(&["hold", "1"]);
         progress("starting 3000 processes");
@@ -135,6 +137,29 @@ impl Bench {
         times("An option that does not concern us", note, &rows);
         goals();
         goal("bindshim, against nothing", ratio(&rows[1].samples, &rows[0].samples), 1.1, true);
+    }
+
+    /// A difference counts where it is larger than what a second bare server shows.
+    fn requests(&self) {
+        let log = self.shop.path("log");
+        let bare = || server::redis(None, &log);
+        let ways: [Way<'_>; 3] = [
+            ("nothing", Box::new(bare)),
+            ("nothing, a second time", Box::new(bare)),
+            ("bindshim", Box::new(|| server::redis(Some(&self.ordinary), &log))),
+        ];
+        let rows = self.rows("requests", &ways);
+        let again = ratio(&rows[1].samples, &rows[0].samples);
+        let note = format!(
+            "A GET to redis-server by `redis-benchmark`, 20 connections, a new server for each \
+             sample. The second time takes {:.3} ({:.3} to {:.3}) of the first: the goal is the \
+             end of that.",
+            again.median, again.low, again.high
+        );
+        times("A request to a server", &note, &rows);
+        goals();
+        let most = (again.high.max(1.0) * 100.0).ceil() / 100.0;
+        goal("bindshim, against nothing", ratio(&rows[2].samples, &rows[0].samples), most, true);
     }
 
     fn starts(&self) {

@@ -380,6 +380,8 @@ fn operand<'a>(rules: &Rules, argument: &'a [u8], is_code: bool) -> Option<Scrip
         // The interpreter reads its standard input.
         _ if argument == b"-" => Some(Script::Unknown),
         Operand::File | Operand::FileAfter(_) => Some(Script::File(argument)),
+        // Source-file mode (java(1)).
+        Operand::Name if argument.ends_with(b".java") => Some(Script::File(argument)),
         Operand::Name => Some(Script::Name(argument)),
         Operand::Unknown => Some(Script::Unknown),
     }
@@ -464,6 +466,7 @@ mod tests {
             ("perl -Mstrict -w app.pl", File(b"app.pl")),
             ("perl -ne print", Code(b"print")),
             ("java -Xmx1g -cp a:b org.Main arg", Name(b"org.Main")),
+            ("java -Xmx1g /srv/Server.java arg", File(b"/srv/Server.java")),
             ("java -jar /srv/app.jar", File(b"/srv/app.jar")),
             ("java -Dx=y --module-path=m -m mod/cls", Name(b"mod/cls")),
             ("sh run.sh", File(b"run.sh")),
