@@ -6,27 +6,10 @@ use std::process::{self, Command};
 use std::sync::OnceLock;
 
 use bindshim_tests::victims::beside_the_tests;
-use bindshim_tests::{Ended, Room, Subject, Way, programs};
+use bindshim_tests::{Room, Subject, Way, programs};
 use serde_json::Value;
 
-use crate::support::listener;
-
-/// Runs a victim bare, and recorded in a file; both behave alike.
-#[track_caller]
-fn same_as_bare(room: &Room, victim: &str) -> Ended {
-    // One port for each run: nothing of the first may be in the way of the second.
-    let arguments = room.port().to_string();
-    let bare = room.run_victim(victim, &arguments).finish();
-    let covered = room.run_victim(victim, &arguments).recorded(room).finish();
-    assert_eq!(covered.behaviour(), bare.behaviour());
-    // Descriptions on standard error are not the program's; what it says itself stays the same.
-    for way in [Way::Preload, Way::Launcher] {
-        let explained = room.run_victim(victim, &arguments).way(room, way);
-        let explained = explained.set("explain", "always").set("log", "-").finish();
-        assert_eq!((explained.status, &explained.stdout), (bare.status, &bare.stdout));
-    }
-    covered
-}
+use crate::support::{listener, same_as_bare};
 
 #[test]
 fn errno_is_as_the_kernel_left_it() {
