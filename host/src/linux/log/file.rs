@@ -3,7 +3,7 @@
 use core::ffi::{CStr, c_int, c_long};
 use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, SeekFrom, Stat, fstat, openat, seek};
 use rustix::io::pread;
 
 use crate::linux::descriptor::Descriptor;
@@ -117,10 +117,12 @@ pub(crate) fn ends_inside_a_line(log: BorrowedFd<'_>, path: &CStr) -> Option<boo
     if !Identity::of(reader.as_fd())?.same_file(&before) {
         return None;
     }
+    // Where the file ends while nobody writes: ext4, tmpfs, btrfs and others look for a hole under
+    // the lock that a write holds, and a line that is half written now is not taken for a part.
+    let end = seek(&reader, SeekFrom::Hole(last)).unwrap_or(before.size);
     let mut byte = [0];
-    let read = pread(&reader, &mut byte, last).ok()?;
-    // A line that grows is one that somebody is writing.
-    Some(read == 1 && byte != *b"\n" && Identity::of(log)?.size == before.size)
+    let read = pread(&reader, &mut byte, end.checked_sub(1)?).ok()?;
+    Some(read == 1 && byte != *b"\n" && Identity::of(log)?.size == end)
 }
 
 /// A signal that no program asks for by F_SETSIG: both C libraries keep 33 to themselves
