@@ -15,9 +15,22 @@ pub(crate) fn guest() -> Option<&'static Guest> {
     }
     let guest = match GUEST.get() {
         Some(guest) => guest,
-        None => GUEST.get_or_try_init(|| Guest::move_in().ok_or(())).ok()?,
+        None => move_in()?,
     };
     guest.is_active().then_some(guest)
+}
+
+/// Threads of another library's constructor may come here all at once: one of them stays.
+#[cold]
+#[inline(never)]
+fn move_in() -> Option<&'static Guest> {
+    let mine = Guest::move_in()?;
+    if GUEST.set(mine).is_ok() {
+        mine.stay();
+        return Some(mine);
+    }
+    mine.move_out();
+    GUEST.get()
 }
 
 /// Moves in before `main`. A panic changes nothing: a hook then tries again, or passes calls on.

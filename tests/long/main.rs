@@ -1,9 +1,12 @@
-//! What waits for minutes.
+//! What takes minutes.
 #![cfg(target_os = "linux")]
 
 #[path = "../promises/support.rs"]
 #[expect(dead_code, reason = "the fast tier needs more of it")]
 mod support;
+
+mod races;
+mod soak;
 
 use std::time::Duration;
 
@@ -29,14 +32,4 @@ fn retry_gets_through_a_whole_time_wait() {
         let waited = record["waited_ms"].as_u64().expect("the schema says so");
         assert!((55_000..=65_000).contains(&waited), "{record}");
     }
-}
-
-#[test]
-fn a_process_that_binds_for_minutes_does_not_grow() {
-    let room = Room::new();
-    let victim = room.run_victim("soak", &format!("{} 120", room.port())).recorded(&room);
-    let ended = victim.start().wait_at_most(Duration::from_secs(150));
-    assert_eq!(ended.code(), Some(0), "{}", ended.stderr);
-    assert_eq!(ended.stdout, "wrong 0 descriptors 0 mappings 0\n");
-    println!("{}", ended.stderr);
 }

@@ -9,6 +9,8 @@ use std::process::{self, Stdio};
 
 use bindshim_tests::{Ended, Records, Room, Subject, Way, wait};
 
+use crate::support::same_as_bare;
+
 /// A `steps` victim that succeeds and fails after a line on its standard input.
 fn victim(room: &Room, port: u16) -> Subject {
     let steps = format!(
@@ -235,6 +237,62 @@ fn a_file_size_limit() {
     let bare = quiet(room.run_victim("steps", &steps));
     let recorded = quiet(room.run_victim("steps", &steps).recorded(&room));
     assert_eq!(recorded.behaviour(), bare.behaviour());
+}
+
+/// Runs the victim bare and recorded in `log`; after a line on its standard input, which comes when
+/// `before` is through, it meets a log that cannot be written to.
+#[track_caller]
+fn assert_no_signal(room: &Room, log: &Path, before: impl FnOnce()) {
+    let port = room.port().to_string();
+    let victim = || room.run_victim("write_signals", &port).with_stdin();
+    let bare = let_go(victim(), |_| ());
+    assert!(bare.stdout.contains("count 0 pending 0 0\n"), "{}{}", bare.stdout, bare.stderr);
+    assert!(bare.stdout.ends_with("pending 1 0\ncount 1\n"), "{}", bare.stdout);
+    let covered = let_go(victim().way(room, Way::Preload).log_to(log), |pid| {
+        wait_for_the_library(pid);
+        before();
+    });
+    assert_eq!(covered.behaviour(), bare.behaviour());
+}
+
+#[test]
+fn no_signal_of_ours_reaches_a_handler() {
+    let room = Room::new();
+    // Beyond the file size limit from the first line on.
+    assert_no_signal(&room, &room.file("log", &"\n".repeat(2000)), || ());
+    let path = fifo(&room);
+    let mut open = Some(reader(&path));
+    assert_no_signal(&room, &path, || drop(open.take()));
+}
+
+#[test]
+fn a_read_only_file_system() {
+    let room = Room::for_root("a file system is mounted");
+    fs::create_dir(room.path("disk")).expect("the room is writable");
+    let log = room.path("disk/log");
+    let port = room.port();
+    let steps = format!("tcp4 bind 127.0.0.1 {port} bind 127.0.0.1 {port}");
+    let run = |way: Way| {
+        let inner = room.run_victim("steps", &steps).way(&room, way);
+        let inner = if way == Way::Bare { inner } else { inner.log_to(&log) };
+        let mount = "mount -t tmpfs -o ro none disk && exec \"$@\"";
+        inner.started_by(room.run("unshare", "--mount sh -c").args([mount, "sh"])).finish()
+    };
+    let bare = run(Way::Bare);
+    assert_eq!(bare.stdout, "bind 0\nbind -1 22\n", "{}", bare.stderr);
+    assert_eq!(run(Way::Preload).behaviour(), bare.behaviour());
+    let launched = run(Way::Launcher);
+    assert_eq!((launched.code(), launched.stdout.as_str()), (Some(2), ""), "{}", launched.stderr);
+    assert!(launched.stderr.contains("Read-only file system"), "{}", launched.stderr);
+}
+
+#[test]
+fn no_more_memory() {
+    let room = Room::new();
+    let ended = same_as_bare(&room, "no_memory");
+    assert_eq!(ended.stdout, "bind 0\nlisten 0\nbind -1 98\nbind -1 9\nbind 0\nlisten 0\n");
+    ended.records().assert_gapless();
+    assert_eq!(ended.records().all().len(), 6);
 }
 
 #[test]

@@ -1,32 +1,14 @@
 //! No crash, no second call, no deadlock; `errno` and descriptor numbers as without us.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{self, Command};
 use std::sync::OnceLock;
 
-use bindshim_tests::victims::beside_the_tests;
-use bindshim_tests::{Ended, Room, Subject, Way, programs};
+use bindshim_tests::{Room, Subject, Way, programs, variant};
 use serde_json::Value;
 
-use crate::support::listener;
-
-/// Runs a victim bare, and recorded in a file; both behave alike.
-#[track_caller]
-fn same_as_bare(room: &Room, victim: &str) -> Ended {
-    // One port for each run: nothing of the first may be in the way of the second.
-    let arguments = room.port().to_string();
-    let bare = room.run_victim(victim, &arguments).finish();
-    let covered = room.run_victim(victim, &arguments).recorded(room).finish();
-    assert_eq!(covered.behaviour(), bare.behaviour());
-    // Descriptions on standard error are not the program's; what it says itself stays the same.
-    for way in [Way::Preload, Way::Launcher] {
-        let explained = room.run_victim(victim, &arguments).way(room, way);
-        let explained = explained.set("explain", "always").set("log", "-").finish();
-        assert_eq!((explained.status, &explained.stdout), (bare.status, &bare.stdout));
-    }
-    covered
-}
+use crate::support::{listener, same_as_bare};
 
 #[test]
 fn errno_is_as_the_kernel_left_it() {
@@ -203,24 +185,8 @@ fn every_call_is_made_once() {
 #[track_caller]
 fn library_with_a_fault() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            let target = beside_the_tests().join("fault");
-            let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-            let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-            let build = Command::new(cargo)
-                .args(["build", "--release", "--locked", "--offline"])
-                .args(["--package", "bindshim", "--features", "fault"])
-                // Only the speed of the build is changed: what panics and unwinds stays.
-                .env("CARGO_PROFILE_RELEASE_LTO", "off")
-                .env("CARGO_TARGET_DIR", &target)
-                .current_dir(workspace)
-                .output()
-                .expect("cargo starts");
-            assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
-            target.join("release/libbindshim.so")
-        })
-        .clone()
+    let build = || variant::build("fault", &["--features", "fault"], &[]);
+    BUILT.get_or_init(|| build().join("release/libbindshim.so")).clone()
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::process::Command;
 
-use bindshim_tests::{Room, Running, Subject, sockets, wait};
+use bindshim_tests::{Ended, Room, Running, Subject, Way, sockets, wait};
 use serde_json::Value;
 
 /// Runs a `steps` victim as an ordinary user, recorded, and gives its only failure. Without the
@@ -18,6 +18,23 @@ pub(crate) fn failure(room: &Room, steps: &str) -> Value {
     let records = ended.records();
     records.assert_gapless();
     records.failed().clone()
+}
+
+/// Runs a victim bare, and recorded in a file; both behave alike.
+#[track_caller]
+pub(crate) fn same_as_bare(room: &Room, victim: &str) -> Ended {
+    // One port for each run: nothing of the first may be in the way of the second.
+    let arguments = room.port().to_string();
+    let bare = room.run_victim(victim, &arguments).finish();
+    let covered = room.run_victim(victim, &arguments).recorded(room).finish();
+    assert_eq!(covered.behaviour(), bare.behaviour());
+    // Descriptions on standard error are not the program's; what it says itself stays the same.
+    for way in [Way::Preload, Way::Launcher] {
+        let explained = room.run_victim(victim, &arguments).way(room, way);
+        let explained = explained.set("explain", "always").set("log", "-").finish();
+        assert_eq!((explained.status, &explained.stdout), (bare.status, &bare.stdout));
+    }
+    covered
 }
 
 /// Whether a `steps` victim of an ordinary user works, without the library.
@@ -72,7 +89,7 @@ pub(crate) fn leave_time_wait_with_reuseaddr(room: &Room, port: u16) {
 /// Lets a `remnant ... time_wait` serve its connection and go; returns it when the connection is
 /// in TIME_WAIT.
 #[track_caller]
-pub(crate) fn serve_and_leave(server: Running, port: u16) -> bindshim_tests::Ended {
+pub(crate) fn serve_and_leave(server: Running, port: u16) -> Ended {
     let client = connect(server, port);
     let ended = client.close();
     wait_for_state(port, 6);
@@ -99,7 +116,7 @@ pub(crate) fn connect(server: Running, port: u16) -> Client {
 impl Client {
     /// Closes the client's side, and waits for the end of the server.
     #[track_caller]
-    pub(crate) fn close(mut self) -> bindshim_tests::Ended {
+    pub(crate) fn close(mut self) -> Ended {
         let mut rest = Vec::new();
         self.stream.read_to_end(&mut rest).expect("the server closes first");
         drop(self.stream);
@@ -108,7 +125,7 @@ impl Client {
 
     /// Waits for the end of the server and keeps the connection open.
     #[track_caller]
-    pub(crate) fn keep(self) -> (TcpStream, bindshim_tests::Ended) {
+    pub(crate) fn keep(self) -> (TcpStream, Ended) {
         (self.stream, self.server.wait())
     }
 

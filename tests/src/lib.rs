@@ -11,6 +11,7 @@ pub mod programs;
 pub mod record;
 pub mod room;
 pub mod sockets;
+pub mod variant;
 pub mod victims;
 pub mod wait;
 pub mod wine;

@@ -207,6 +207,15 @@ impl Subject {
         command
     }
 
+    /// Lets another program start it, which gets its command as last arguments, and its environment.
+    #[must_use]
+    pub fn started_by(self, mut starter: Self) -> Self {
+        let command = self.command();
+        starter = starter.args([command.get_program()]).args(command.get_args());
+        let variables = command.get_envs().filter_map(|(name, value)| Some((name, value?)));
+        variables.fold(starter, |all, (name, value)| all.env(name, value))
+    }
+
     /// Starts it, in a process group of its own. It dies with the thread that started it.
     ///
     /// # Panics

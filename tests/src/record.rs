@@ -103,7 +103,7 @@ impl Records {
 
     /// Checks that each process counted its records from 1 without a gap, and lost none. The
     /// threads of a process may write in another order than they count. Children of vfork do not
-    /// count.
+    /// count, and a program that becomes another one begins anew.
     ///
     /// # Panics
     /// If one did not.
@@ -111,7 +111,8 @@ impl Records {
     pub fn assert_gapless(&self) {
         let mut counts = BTreeMap::new();
         for record in self.0.iter().filter(|record| record["seq"] != 0) {
-            let process = (record["pid"].as_u64(), record["start"].as_u64());
+            let program = record["program"].as_str();
+            let process = (record["pid"].as_u64(), record["start"].as_u64(), program);
             counts.entry(process).or_insert_with(Vec::new).push(record["seq"].as_u64());
             assert_eq!(record["dropped"], 0, "lines lost: {record}");
         }

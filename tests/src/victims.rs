@@ -13,6 +13,8 @@ use crate::programs;
 pub enum Kind {
     /// A program.
     Program,
+    /// A program with the runtime of ThreadSanitizer, to be had by a library that needs it.
+    Sanitized,
     /// A library to be preloaded.
     Library,
     /// A program for aarch64.
@@ -35,7 +37,7 @@ impl Kind {
     /// The compiler's name, and how the name of its sources ends.
     fn compiler(self) -> (&'static str, &'static str) {
         match self {
-            Self::Program | Self::Library => ("cc", "c"),
+            Self::Program | Self::Sanitized | Self::Library => ("cc", "c"),
             Self::Aarch64 => ("aarch64-linux-gnu-gcc", "c"),
             Self::Aarch64Musl => ("python-zig", "c"),
             Self::Windows => ("x86_64-w64-mingw32-gcc", "c"),
@@ -109,10 +111,28 @@ fn flags(source: &[u8], kind: Kind) -> Vec<String> {
     if kind == Kind::Library {
         flags.extend(["-shared".into(), "-fPIC".into()]);
     }
+    if kind == Kind::Sanitized {
+        let runtime = sanitizer().display().to_string();
+        let all = ["-Wl,--whole-archive", &runtime, "-Wl,--no-whole-archive", "-rdynamic", "-lm"];
+        flags.extend(all.map(String::from));
+    }
     let text = String::from_utf8_lossy(source);
     let links = text.lines().filter_map(|line| line.strip_prefix("// link: "));
     flags.extend(links.flat_map(str::split_whitespace).map(String::from));
     flags
+}
+
+/// The runtime of ThreadSanitizer that rustc has for the code that it makes.
+#[track_caller]
+fn sanitizer() -> PathBuf {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let printed = Command::new(rustc).args(["--print", "target-libdir"]).output();
+    let printed = printed.expect("rustc starts").stdout;
+    let directory = PathBuf::from(String::from_utf8_lossy(&printed).trim());
+    let files = fs::read_dir(&directory).expect("rustc has a library");
+    let mut files = files.map(|file| file.expect("it can be read").path());
+    let runtime = files.find(|file| file.to_string_lossy().ends_with("_rt.tsan.a"));
+    runtime.unwrap_or_else(|| panic!("{}: no *_rt.tsan.a, as rustup has", directory.display()))
 }
 
 /// The profile directory of the target directory in which the tests themselves were built.

@@ -1,12 +1,10 @@
 // A signal handler on an alternate stack of 8 KiB binds, fails to bind, and returns, while the
 // program is in malloc most of the time: the handler must need neither the heap's locks nor much
 // stack. Usage: signal_stack PORT
-#include <sys/mman.h>
 #include <sys/time.h>
 #include "victim.h"
 
 #define ROUNDS 200
-#define STACK 8192
 
 static volatile sig_atomic_t rounds, wrong;
 static int port, sockets[2];
@@ -29,13 +27,7 @@ int main(int argc, char **argv) {
     sockets[0] = tcp_socket();
     sockets[1] = tcp_socket();
     if (bind_loopback(sockets[0], port) != 0 || listen(sockets[0], 4) != 0) give_up("bind");
-    // The page below the stack is not there: an overflow is a crash, not a quiet overwrite.
-    char *memory = mmap(NULL, 4096 + STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED || mprotect(memory, 4096, PROT_NONE) != 0) give_up("mmap");
-    stack_t stack = {.ss_sp = memory + 4096, .ss_size = STACK};
-    if (sigaltstack(&stack, NULL) != 0) give_up("sigaltstack");
-    struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_ONSTACK | SA_RESTART};
-    if (sigaction(SIGALRM, &action, NULL) != 0) give_up("sigaction");
+    handle_on_small_stack(SIGALRM, on_alarm);
     struct itimerval timer = {{0, 500}, {0, 500}};
     setitimer(ITIMER_REAL, &timer, NULL);
     void *kept[64] = {0};

@@ -19,6 +19,7 @@ static void *work(void *unused) {
         if (bind_loopback(fd, 0) != 0 || listen(fd, 4) != 0) __sync_fetch_and_add(&wrong, 1);
         if (bind_loopback(-1, port) != -1 || errno != EBADF) __sync_fetch_and_add(&wrong, 1);
         close(fd);
+        usleep(4000);
     }
     return NULL;
 }

@@ -1,9 +1,6 @@
 // A signal handler on an alternate stack of 8 KiB binds Unix sockets to the given paths.
 // Usage: unix_signal_stack PATH...
-#include <sys/mman.h>
 #include "victim.h"
-
-#define STACK 8192
 
 static const char *volatile path;
 static volatile int result, error;
@@ -19,13 +16,7 @@ static void on_signal(int number) {
 }
 
 int main(int argc, char **argv) {
-    // The page below the stack is not there: an overflow is a crash, not a quiet overwrite.
-    char *memory = mmap(NULL, 4096 + STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED || mprotect(memory, 4096, PROT_NONE) != 0) give_up("mmap");
-    stack_t stack = {.ss_sp = memory + 4096, .ss_size = STACK};
-    if (sigaltstack(&stack, NULL) != 0) give_up("sigaltstack");
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
-    if (sigaction(SIGUSR1, &action, NULL) != 0) give_up("sigaction");
+    handle_on_small_stack(SIGUSR1, on_signal);
     for (int nth = 1; nth < argc; nth++) {
         path = argv[nth];
         raise(SIGUSR1);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -39,6 +40,19 @@ static inline int tcp_socket(void) {
 static inline int bind_loopback(int fd, int port) {
     struct sockaddr_in address = loopback(port);
     return bind(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+// Gives the handler of a signal an alternate stack of 8 KiB, which is what most programs give it.
+static inline void handle_on_small_stack(int number, void (*handler)(int)) {
+    enum { STACK = 8192, GUARD = 4096 };
+    // The page below the stack is not there: an overflow is a crash, not a quiet overwrite.
+    char *memory = (char *)mmap(NULL, GUARD + STACK, PROT_READ | PROT_WRITE,
+                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED || mprotect(memory, GUARD, PROT_NONE) != 0) give_up("mmap");
+    stack_t stack = {.ss_sp = memory + GUARD, .ss_size = STACK};
+    if (sigaltstack(&stack, NULL) != 0) give_up("sigaltstack");
+    struct sigaction action = {.sa_handler = handler, .sa_flags = SA_ONSTACK | SA_RESTART};
+    if (sigaction(number, &action, NULL) != 0) give_up("sigaction");
 }
 
 // Says what a call gave, and errno if it failed.

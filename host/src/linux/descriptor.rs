@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::{DupFlags, Errno, dup3, fcntl_dupfd_cloexec};
 
-use super::system::{close, number_limit};
+use super::system::{NumberLimits, close, number_limits, set_number_limits};
 
 /// A descriptor that is ours, closed when dropped.
 ///
@@ -42,7 +42,7 @@ impl Descriptor {
             Ok(high) => high,
             // That is beyond the limit: the limit is asked only now, for it mostly is not.
             Err(_) => {
-                let mut floors = floors(number_limit()).into_iter().flatten();
+                let mut floors = floors(soft_limit()).into_iter().flatten();
                 let high = floors.find_map(|floor| fcntl_dupfd_cloexec(&low, floor).ok());
                 high.ok_or(Errno::MFILE)?
             }
@@ -67,6 +67,36 @@ impl Descriptor {
     pub(super) fn keep_open(self) {
         let _ = ManuallyDrop::new(self);
     }
+}
+
+/// Lets [`BEST`] and the next numbers be had while it lives, where the process has set itself a lower
+/// limit than it must (getrlimit(2)): what is opened then takes none of the program's numbers, and
+/// stays open when the limit is back. Only for the start: other threads have the limit too.
+pub(super) struct Raised(Option<NumberLimits>);
+
+impl Raised {
+    pub(super) fn new() -> Self {
+        const NEEDED: u64 = BEST.unsigned_abs() as u64 + 16;
+        let before = number_limits().filter(|limits| {
+            let raised = NumberLimits { soft: NEEDED, ..*limits };
+            limits.soft <= BEST.unsigned_abs().into()
+                && limits.hard >= NEEDED
+                && set_number_limits(raised)
+        });
+        Self(before)
+    }
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        if let Some(before) = self.0 {
+            set_number_limits(before);
+        }
+    }
+}
+
+fn soft_limit() -> Option<u64> {
+    number_limits().map(|limits| limits.soft)
 }
 
 /// From here on no select(2) can name a descriptor.
@@ -115,7 +145,7 @@ mod tests {
     fn it_is_high_and_closed() {
         let (mut reader, writer) = std::io::pipe().unwrap();
         let high = Descriptor::high(writer.into()).unwrap();
-        assert!(Some(high.number()) >= floors(number_limit())[0]);
+        assert!(Some(high.number()) >= floors(soft_limit())[0]);
         rustix::io::write(&high, b"open").unwrap();
         drop(high);
         let mut all = Vec::new();

@@ -67,7 +67,8 @@ pub struct Caller {
 
 impl Guest {
     /// Moves in: reads the settings from the environment and opens the log. `None` where there is
-    /// no memory.
+    /// no memory. Of several that move in at once one is to [stay](Guest::stay), and the others to
+    /// [move out](Guest::move_out).
     #[must_use]
     pub fn move_in() -> Option<&'static Self> {
         let own = map_wiped_on_fork::<OwnProcess>()?;
@@ -83,9 +84,20 @@ impl Guest {
         if guest.is_active() {
             guest.standard_error.remember();
             guest.log.open(&guest.settings.log);
-            start::complain(guest);
         }
         Some(guest)
+    }
+
+    /// Stays, and says what is bad in the settings.
+    pub fn stay(&self) {
+        if self.is_active() {
+            start::complain(self);
+        }
+    }
+
+    /// Moves out again and leaves a few pages behind, but no descriptor.
+    pub fn move_out(&self) {
+        self.log.close();
     }
 
     /// Whether to do anything in this program.
@@ -161,7 +173,7 @@ impl Guest {
             self.write_line(caller, |envelope| {
                 let mut line = Line::new(buffer.bytes());
                 line.put_attempt(envelope, engine, attempt, diagnosis)
-                    && self.write(held, &line, envelope)
+                    && self.write(held, caller, &line, envelope)
             });
         }
     }
@@ -174,7 +186,7 @@ impl Guest {
         self.write_line(caller, |envelope| {
             let mut line = Line::new(buffer.bytes());
             line.put(&NoticeLine::new(envelope, code, message))
-                && self.write(&held, &line, envelope)
+                && self.write(&held, caller, &line, envelope)
         });
     }
 
@@ -203,8 +215,9 @@ impl Guest {
         }
     }
 
-    fn write(&self, held: &Held, line: &Line<'_>, envelope: &Envelope<'_>) -> bool {
-        self.log.write(held, &self.standard_error, line.as_bytes(), envelope.mono_ns)
+    fn write(&self, held: &Held, caller: Caller, line: &Line<'_>, envelope: &Envelope<'_>) -> bool {
+        let Self { log, standard_error, .. } = self;
+        log.write(held, standard_error, line.as_bytes(), envelope.mono_ns, caller.shares_memory)
     }
 
     fn lose(&self, caller: Caller) {

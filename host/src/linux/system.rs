@@ -23,16 +23,34 @@ pub(super) fn signal_of(fd: RawFd) -> Option<c_long> {
     unsafe { call(libc::SYS_fcntl, [c_long::from(fd), c_long::from(F_GETSIG), 0, 0, 0]) }.ok()
 }
 
-/// One more than the highest descriptor that this process may get, `u64::MAX` for any
-/// (prlimit(2), `RLIMIT_NOFILE`); `None` where that is not told.
-pub(super) fn number_limit() -> Option<u64> {
-    let mut limits = [0_u64; 2];
+/// `RLIMIT_NOFILE`: one more than the highest descriptor that this process may get, and the most
+/// that it may set that to; `u64::MAX` for any (prlimit(2)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(C)]
+pub(super) struct NumberLimits {
+    pub(super) soft: u64,
+    pub(super) hard: u64,
+}
+
+/// The limits; `None` where they are not told.
+pub(super) fn number_limits() -> Option<NumberLimits> {
+    let mut limits = NumberLimits { soft: 0, hard: 0 };
     let resource = c_long::from(libc::RLIMIT_NOFILE);
     // SAFETY: the call writes two 64-bit numbers, the soft limit first, to `limits`, which lives
     // through it.
     let answer =
         unsafe { call(libc::SYS_prlimit64, [0, resource, 0, (&raw mut limits) as c_long, 0]) };
-    answer.is_ok().then_some(limits[0])
+    answer.is_ok().then_some(limits)
+}
+
+/// Sets the limits; says whether it could.
+pub(super) fn set_number_limits(limits: NumberLimits) -> bool {
+    let resource = c_long::from(libc::RLIMIT_NOFILE);
+    // SAFETY: the call reads two 64-bit numbers, the soft limit first, from `limits`, which lives
+    // through it, and writes none.
+    let answer =
+        unsafe { call(libc::SYS_prlimit64, [0, resource, (&raw const limits) as c_long, 0, 0]) };
+    answer.is_ok()
 }
 
 /// Closes a number, which may be closed already (close(2)).
@@ -74,7 +92,8 @@ mod tests {
 
     #[test]
     fn the_limit_is_that_of_the_library() {
-        let expected = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        assert_eq!(number_limit(), Some(expected.unwrap_or(u64::MAX)));
+        let expected = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let [soft, hard] = [expected.current, expected.maximum].map(|n| n.unwrap_or(u64::MAX));
+        assert_eq!(number_limits(), Some(NumberLimits { soft, hard }));
     }
 }

@@ -1,10 +1,10 @@
 //! The file behind a descriptor of the log: what it is, and whether it is still ours.
 
 use core::ffi::{CStr, c_int, c_long};
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, RawFd};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
-use rustix::io::Errno;
+use rustix::fs::{CWD, FileType, Mode, OFlags, SeekFrom, Stat, fstat, openat, seek};
+use rustix::io::{Errno, pread};
 
 use crate::linux::descriptor::Descriptor;
 use crate::linux::system::{set_signal, signal_of};
@@ -38,6 +38,8 @@ pub(crate) struct Identity {
     pub(crate) inode: u64,
     /// How many names it has: 0 where it was deleted.
     pub(crate) links: u64,
+    /// Bytes.
+    size: u64,
     /// `None` for a directory, a block device or what has no type.
     pub(crate) kind: Option<Kind>,
 }
@@ -69,6 +71,7 @@ impl Identity {
             device: stat.st_dev.into(),
             inode: stat.st_ino.into(),
             links: stat.st_nlink.into(),
+            size: stat.st_size.try_into().unwrap_or(0),
             kind,
         }
     }
@@ -107,6 +110,26 @@ pub(crate) fn append(
     Descriptor::high(openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?)
 }
 
+/// Whether the log, which has this path if it was not moved away, ends inside of a line; `None`
+/// where it cannot be read.
+#[cold]
+#[inline(never)]
+pub(crate) fn ends_inside_a_line(log: BorrowedFd<'_>, path: &CStr) -> Option<bool> {
+    let before = Identity::of(log)?;
+    let Some(last) = before.size.checked_sub(1) else { return Some(false) };
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let reader = Descriptor::high(openat(CWD, path, flags, Mode::empty()).ok()?).ok()?;
+    if !Identity::of(reader.as_fd())?.same_file(&before) {
+        return None;
+    }
+    // Where the file ends while nobody writes: ext4, tmpfs, btrfs and others look for a hole under
+    // the lock that a write holds, and a line that is half written now is not taken for a part.
+    let end = seek(&reader, SeekFrom::Hole(last)).unwrap_or(before.size);
+    let mut byte = [0];
+    let read = pread(&reader, &mut byte, end.checked_sub(1)?).ok()?;
+    Some(read == 1 && byte != *b"\n" && Identity::of(log)?.size == end)
+}
+
 /// A signal that no program asks for by F_SETSIG: both C libraries keep 33 to themselves
 /// (signal(7), nptl(7)), so no handler for it can be set. Nothing is ever sent: that would need
 /// `O_ASYNC` and an owner.
@@ -127,8 +150,7 @@ pub(crate) fn is_marked(fd: RawFd) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rustix::fs::CWD;
-    use std::os::fd::{AsFd, AsRawFd};
+    use std::os::fd::AsRawFd;
 
     use super::*;
 

@@ -23,14 +23,15 @@ use rustix::net::{
     AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
 };
 
-use append::{Torn, append, uninterrupted};
-use file::{Identity, Kind, is_marked, is_terminal, mark};
+use append::{End, append, uninterrupted};
+use file::{Identity, Kind, ends_inside_a_line, is_marked, is_terminal, mark};
 
 pub use standard_error::StandardError;
 pub use way::{Trouble, judge, probe};
 
-use super::descriptor::Descriptor;
+use super::descriptor::{Descriptor, Raised};
 use super::signals::Held;
+use super::system::close;
 
 /// How long the name of the log file is trusted to lead to the file that is open.
 const TRUST_NS: u64 = 1_000_000_000;
@@ -51,7 +52,7 @@ pub struct Log {
     opened: AtomicU64,
     /// When the path of the file was last looked at.
     looked_ns: AtomicU64,
-    torn: Torn,
+    end: End,
 }
 
 // SAFETY: `place` is written by the one thread that moved `stage` from UNSET to BEING_SET, and read
@@ -144,7 +145,7 @@ impl Log {
             }),
             opened: AtomicU64::new(0),
             looked_ns: AtomicU64::new(0),
-            torn: Torn::new(),
+            end: End::new(),
         }
     }
 
@@ -162,6 +163,7 @@ impl Log {
         unsafe { (*self.place.get()).set(target) };
         self.stage.store(SET, Ordering::Release);
         if let Some(place) = self.place().filter(|place| place.way.has_descriptor()) {
+            let _raised = Raised::new();
             let _ = self.reopened(place, 0);
         }
     }
@@ -172,19 +174,35 @@ impl Log {
     /// `now_ns` is `CLOCK_MONOTONIC`: about once a second a line has its file's path looked at. A
     /// file that was deleted is made anew, one that was moved away is left as soon as another has
     /// its name; until then the lines follow the moved file.
+    ///
+    /// `shares_memory`: the caller has a table of descriptors of its own, and this log in common
+    /// with its parent (vfork(2)). What it has to open it closes again, and keeps no number.
     pub fn write(
         &self,
         held: &Held,
         standard_error: &StandardError,
         line: &[u8],
         now_ns: u64,
+        shares_memory: bool,
     ) -> bool {
         let Some(place) = self.place() else { return false };
         match place.way {
             Way::Nowhere => true,
             Way::StandardError => standard_error.write(held, line),
-            Way::File => self.to_file(held, place, line, now_ns),
-            Way::Socket => self.to_socket(place, line),
+            Way::File => self.with_current(place, shares_memory, |opened| {
+                self.to_file(held, place, opened, line, now_ns)
+            }),
+            Way::Socket => {
+                self.with_current(place, shares_memory, |opened| to_socket(place, opened, line))
+            }
+        }
+    }
+
+    /// Takes the log's descriptor out of this process again, for a log that nobody is to use.
+    pub fn close(&self) {
+        let opened = Opened::unpack(self.opened.swap(0, Ordering::AcqRel));
+        if let Some(opened) = opened.filter(|opened| is_marked(opened.fd)) {
+            close(opened.fd);
         }
     }
 
@@ -196,37 +214,42 @@ impl Log {
         Some(unsafe { &*self.place.get() })
     }
 
-    fn to_file(&self, held: &Held, place: &Place, line: &[u8], now_ns: u64) -> bool {
-        let Some(opened) = self.current(place) else { return false };
+    fn to_file(
+        &self,
+        held: &Held,
+        place: &Place,
+        opened: &Opened,
+        line: &[u8],
+        now_ns: u64,
+    ) -> bool {
         let due = opened.kind == Kind::Regular && self.is_due(now_ns);
-        if due && !self.follow(place, &opened) {
+        if due && !self.follow(place, opened) {
+            // What comes next is not to be lost unseen.
+            self.looked_ns.store(0, Ordering::Relaxed);
             return false;
         }
-        self.torn.settle(line, |torn| append(held, opened.as_fd(), opened.kind, torn, line))
+        let log = opened.as_fd();
+        let look = || match opened.kind {
+            Kind::Regular => ends_inside_a_line(log, place.path()),
+            _ => None,
+        };
+        self.end.settle(line, look, |torn| append(held, log, opened.kind, torn, line))
     }
 
-    fn to_socket(&self, place: &Place, line: &[u8]) -> bool {
-        let Some(opened) = self.current(place) else { return false };
-        let transmit = || {
-            let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
-            uninterrupted(|| send(opened.as_fd(), line, flags))
-        };
-        let sent = match transmit() {
-            // The receiver is gone, was not there yet, or is a new one (unix(7)).
-            Err(Errno::CONNREFUSED | Errno::NOTCONN | Errno::CONNRESET | Errno::PIPE) => {
-                place.connect(opened.as_fd()).and_then(|()| transmit())
-            }
-            answer => answer,
-        };
-        sent == Ok(line.len())
-    }
-
-    /// The descriptor, opened again where it is no longer ours.
-    fn current(&self, place: &Place) -> Option<Opened> {
+    /// Uses the descriptor, opened again where it is no longer ours; `false` where it cannot be.
+    fn with_current(
+        &self,
+        place: &Place,
+        shares_memory: bool,
+        use_it: impl FnOnce(&Opened) -> bool,
+    ) -> bool {
         let packed = self.opened.load(Ordering::Acquire);
         match Opened::unpack(packed) {
-            Some(opened) if is_marked(opened.fd) => Some(opened),
-            _ => self.reopened(place, packed),
+            Some(opened) if is_marked(opened.fd) => use_it(&opened),
+            _ if shares_memory => place.open().is_some_and(|(passing, kind)| {
+                use_it(&Opened { fd: passing.number(), kind, generation: 0 })
+            }),
+            _ => self.reopened(place, packed).is_some_and(|opened| use_it(&opened)),
         }
     }
 
@@ -242,6 +265,7 @@ impl Log {
         {
             Ok(_) => {
                 fresh.keep_open();
+                self.end.doubt();
                 Some(opened)
             }
             Err(other) => Opened::unpack(other).filter(|other| is_marked(other.fd)),
@@ -274,10 +298,25 @@ impl Log {
             kind == Kind::Regular && is_marked(opened.fd) && fresh.replace(opened.fd)
         });
         if followed {
-            self.torn.forget();
+            self.end.doubt();
         }
         followed || held.links > 0
     }
+}
+
+fn to_socket(place: &Place, opened: &Opened, line: &[u8]) -> bool {
+    let transmit = || {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        uninterrupted(|| send(opened.as_fd(), line, flags))
+    };
+    let sent = match transmit() {
+        // The receiver is gone, was not there yet, or is a new one (unix(7)).
+        Err(Errno::CONNREFUSED | Errno::NOTCONN | Errno::CONNRESET | Errno::PIPE) => {
+            place.connect(opened.as_fd()).and_then(|()| transmit())
+        }
+        answer => answer,
+    };
+    sent == Ok(line.len())
 }
 
 impl Way {

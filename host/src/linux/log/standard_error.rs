@@ -9,7 +9,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, ReadWriteFlags, Result, pwritev2, write};
 use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
-use super::append::{Torn, append};
+use super::append::{End, append};
 use super::file::{Identity, Kind, is_terminal};
 use crate::linux::descriptor::Descriptor;
 use crate::linux::signals::Held;
@@ -37,7 +37,7 @@ pub struct StandardError {
     inode: AtomicU64,
     /// A [`Kind`], 0 for none; written last.
     kind: AtomicU8,
-    torn: Torn,
+    end: End,
 }
 
 impl Default for StandardError {
@@ -54,7 +54,7 @@ impl StandardError {
             device: AtomicU64::new(0),
             inode: AtomicU64::new(0),
             kind: AtomicU8::new(0),
-            torn: Torn::new(),
+            end: End::new(),
         }
     }
 
@@ -88,7 +88,8 @@ impl StandardError {
             return false;
         };
         let fd = descriptor_2();
-        self.torn.settle(bytes, |torn| match kind {
+        let look = || None;
+        self.end.settle(bytes, look, |torn| match kind {
             Kind::Regular | Kind::Socket => append(held, fd, kind, torn, bytes),
             _ if !is_ready(fd) => Err(Errno::AGAIN),
             Kind::Device => append(held, fd, kind, torn, bytes),

@@ -112,54 +112,18 @@ fn nothing_is_written_beyond_the_size_limit_and_nobody_dies() {
 }
 
 #[test]
-fn a_full_disk_tears_one_line_at_most() {
-    let directory = Directory::new();
-    in_child(|| {
-        let path = directory.file("small");
-        let mount = std::ffi::CString::new(bytes(&path).as_slice()).unwrap();
-        fs::create_dir(&path).unwrap();
-        // SAFETY: valid strings; a mount namespace of this child's own, where that is allowed.
-        let mounted = unsafe {
-            libc::unshare(libc::CLONE_NEWNS) == 0
-                && libc::mount(
-                    std::ptr::null(),
-                    c"/".as_ptr(),
-                    std::ptr::null(),
-                    libc::MS_REC | libc::MS_PRIVATE,
-                    std::ptr::null(),
-                ) == 0
-                && libc::mount(
-                    c"none".as_ptr(),
-                    mount.as_ptr(),
-                    c"tmpfs".as_ptr(),
-                    0,
-                    c"size=16k".as_ptr().cast(),
-                ) == 0
-        };
-        if !mounted {
-            return;
-        }
-        let filler = path.join("filler");
-        fs::write(&filler, [0; 4096]).unwrap();
-        let log = log_to(&path.join("log"));
-        let line = format!("{}\n", "x".repeat(699));
-        let told = (0..100).take_while(|_| log.tell(&line)).count();
-        assert!(told < 100);
-        fs::remove_file(&filler).unwrap();
-        assert!(log.tell("whole\n"));
-        let text = fs::read_to_string(path.join("log")).unwrap();
-        assert_eq!(text.lines().filter(|found| found.len() == 699).count(), told);
-        assert!(text.ends_with("\nwhole\n"));
-    });
-}
-
-#[test]
 fn a_moved_or_deleted_file_is_left_for_the_one_that_has_its_name() {
     let directory = Directory::new();
     let (path, moved) = (directory.file("log"), directory.file("log.1"));
     let log = log_to(&path);
     let tell = |second: u64, line: &str| {
-        log.write(&Held::all(), &StandardError::new(), line.as_bytes(), second * 1_000_000_000)
+        log.write(
+            &Held::all(),
+            &StandardError::new(),
+            line.as_bytes(),
+            second * 1_000_000_000,
+            false,
+        )
     };
     assert!(tell(10, "first\n"));
     let number = log.number();
@@ -183,7 +147,9 @@ fn a_deleted_file_that_cannot_be_made_anew_takes_no_line() {
     let log = log_to(&directory.file("below/log"));
     assert!(log.tell("first\n"));
     fs::remove_dir_all(directory.file("below")).unwrap();
-    assert!(!log.write(&Held::all(), &StandardError::new(), b"lost\n", 2 * NOW));
+    for _ in 0..3 {
+        assert!(!log.write(&Held::all(), &StandardError::new(), b"lost\n", 2 * NOW, false));
+    }
 }
 
 #[test]

@@ -90,7 +90,7 @@ const NOW: u64 = 5_000_000_000;
 
 impl Log {
     fn tell(&self, line: &str) -> bool {
-        self.write(&Held::all(), &StandardError::new(), line.as_bytes(), NOW)
+        self.write(&Held::all(), &StandardError::new(), line.as_bytes(), NOW, false)
     }
 
     fn number(&self) -> Option<RawFd> {

@@ -32,17 +32,31 @@ fn the_descriptor_is_out_of_the_way_and_ends_with_exec() {
     });
 }
 
+fn limit_numbers(soft: u64, hard: u64) {
+    setrlimit(Resource::Nofile, Rlimit { current: Some(soft), maximum: Some(hard) }).unwrap();
+}
+
 #[test]
 fn numbers_are_found_under_any_limit() {
     let directory = Directory::new();
-    for (soft, lowest) in [(1024, 1020), (256, 252), (64, 60), (20, 16)] {
+    for (soft, hard, lowest) in [
+        (1024, 1024, 1020),
+        (256, 256, 252),
+        (64, 64, 60),
+        (20, 20, 16),
+        // Where there are more, none is taken of those that the program counts on.
+        (1024, 2048, 1024),
+        (64, 2048, 1024),
+        (8, 2048, 1024),
+    ] {
         in_child(|| {
             close_from(3);
-            limit(Resource::Nofile, soft);
+            limit_numbers(soft, hard);
             let log = log_to(&directory.file("log"));
             assert!(log.tell("x\n"));
-            assert!(log.number().unwrap() >= lowest);
+            assert!(log.number().unwrap() >= lowest, "{soft} {hard}");
             assert!(!is_open(3));
+            assert_eq!(getrlimit(Resource::Nofile).current, Some(soft), "as it was");
         });
     }
 }
@@ -52,7 +66,7 @@ fn without_a_number_to_spare_there_is_no_log() {
     let directory = Directory::new();
     in_child(|| {
         close_from(3);
-        limit(Resource::Nofile, 8);
+        limit_numbers(8, 8);
         let log = log_to(&directory.file("log"));
         assert!(!log.tell("x\n"));
         assert!((3..8).all(|fd| !is_open(fd)));

@@ -61,14 +61,14 @@ fn a_log_on_standard_error_ends_with_it() {
         let standard_error = remembered();
         let log = Log::new();
         log.open(&LogTarget::Stderr);
-        assert!(log.write(&Held::all(), &standard_error, b"one\n", NOW));
+        assert!(log.write(&Held::all(), &standard_error, b"one\n", NOW, false));
         assert_eq!(log.number(), None, "it is not duplicated");
         become_descriptor_2(&second);
-        assert!(!log.write(&Held::all(), &standard_error, b"two\n", NOW));
+        assert!(!log.write(&Held::all(), &standard_error, b"two\n", NOW, false));
         close_descriptor_2();
-        assert!(!log.write(&Held::all(), &standard_error, b"three\n", NOW));
+        assert!(!log.write(&Held::all(), &standard_error, b"three\n", NOW, false));
         become_descriptor_2(&first);
-        assert!(log.write(&Held::all(), &standard_error, b"four\n", NOW));
+        assert!(log.write(&Held::all(), &standard_error, b"four\n", NOW, false));
         assert!(!standard_error.is_terminal());
         assert_eq!(fs::read_to_string(directory.file("first")).unwrap(), "one\nfour\n");
         assert_eq!(fs::read_to_string(directory.file("second")).unwrap(), "");
