@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use bindshim_core::options::SETTINGS;
-use clap::{Command, ValueEnum as _};
+use clap::{Arg, Command, ValueEnum as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
@@ -48,15 +48,26 @@ fn subcommands(command: &Command, roff: &mut Roff) {
     for subcommand in command.get_subcommands() {
         let usage = subcommand.clone().bin_name(subcommand.get_name()).render_usage().to_string();
         item(roff, usage.trim_start_matches("Usage: "), &about(subcommand));
-        for argument in subcommand.get_positionals() {
-            let values: Vec<_> =
-                argument.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
-            let name = argument.get_value_names().unwrap_or_default().join(" ");
-            roff.control("RS", []);
-            item(roff, &name, &values.join(", "));
-            roff.control("RE", []);
+        roff.control("RS", []);
+        for argument in subcommand.get_arguments() {
+            let (name, meaning) = told(argument);
+            item(roff, &name, &meaning);
         }
+        roff.control("RE", []);
     }
+}
+
+/// What an argument is called, and its values or what it is for.
+fn told(argument: &Arg) -> (String, String) {
+    let name = match argument.get_long() {
+        Some(long) => format!("--{long}"),
+        None => argument.get_value_names().unwrap_or_default().join(" "),
+    };
+    let values: Vec<_> =
+        argument.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
+    let is_listed = !values.is_empty() && !argument.is_hide_possible_values_set();
+    let help = || argument.get_help().map(ToString::to_string).unwrap_or_default();
+    (name, if is_listed { values.join(", ") } else { help() })
 }
 
 fn about(command: &Command) -> String {
@@ -126,7 +137,13 @@ mod tests {
                     assert!(text.contains(setting.variable), "{}", setting.variable);
                 }
             }
-            assert!(generated(what, "bindshim").contains("schema"), "{what}");
+            let text = generated(what, "bindshim");
+            for command in ["schema", "causes", "markdown", "generate"] {
+                assert!(text.contains(command), "{what}: {command}");
+            }
+            // The manual page would be all names, and fish has only what begins with a dash.
+            let has_names = !["man", "fish"].contains(&what);
+            assert_eq!(text.contains("other_program_listening"), has_names, "{what}");
         }
     }
 }
