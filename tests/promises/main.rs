@@ -2,11 +2,14 @@
 #![cfg(target_os = "linux")]
 
 mod addresses;
+mod advice;
+mod catalogue;
 mod causes;
 mod changes;
 mod faults;
 mod heap;
 mod launcher;
+mod leftovers;
 mod log;
 mod paths;
 mod permissions;
@@ -15,10 +18,12 @@ mod ports;
 mod preloads;
 mod random;
 mod recorded;
+mod reports;
 mod safety;
 mod security;
 mod servers;
 mod settings;
 mod support;
 mod usage;
+mod views;
 mod warnings;
