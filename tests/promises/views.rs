@@ -126,3 +126,19 @@ fn a_holder_outside_of_the_user_namespace() {
     let record = failure_of(steps(&room, &bind).user(12345), &room);
     assert_holder(&record, holder.pid(), "listen", "127.0.0.1", port);
 }
+
+/// Of another user all processes hide what they have, and one that is just ending is no likelier
+/// holder than any other.
+#[test]
+fn a_process_that_ends_beside_a_hidden_holder() {
+    let room = Room::for_root("other users are needed");
+    let port = room.port();
+    let _holder = listener(&room, "127.0.0.1", port);
+    let mut other = steps(&room, "memory 600 hold").start();
+    other.wait_for("holding");
+    // It takes a while to give that back.
+    other.signal(9);
+    let bind = steps(&room, &format!("tcp4 bind 127.0.0.1 {port}"));
+    let record = failure_of(bind.user(65534), &room);
+    assert_eq!(assert_unseen(&record), "permission", "{record}");
+}

@@ -405,6 +405,7 @@ impl Search<'_> {
 
     /// A process that is just gone also denies (`proc_pid_readlink`, fs/proc/base.c); it hides
     /// nothing. One that has given up its memory, but not its descriptors yet, denies its own user.
+    /// Those of another user all deny: that some of them are ending says nothing of who has a socket.
     #[inline(never)]
     fn note_denial(&mut self, pid: u32) {
         let user = match files::file_owner(ShortPath::of_process(pid, "").as_c_str()) {
@@ -412,6 +413,9 @@ impl Search<'_> {
             Err(_) => return,
         };
         self.denied = true;
+        if user != rustix::process::geteuid().as_raw() {
+            return;
+        }
         let mut room = [0; 512];
         for row in self.rows.iter_mut().filter(|row| row.owner == 0 && row.uid() == Some(user)) {
             let is_exiting =
