@@ -9,6 +9,7 @@
  *   program memory        kilobytes of this process after one bind (PSS)
  *   program hold N        listens on N ports, prints them, waits for the end of its input
  *   program crowd N F     N processes with F descriptors each, waits for the end of its input
+ *   program sockets N F   N processes with F listening sockets each, the same
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -167,17 +168,43 @@ static void hold(int count) {
     wait_for_end_of_input();
 }
 
-static void crowd(int processes, int descriptors) {
+static void open_file(int process, int number) {
+    (void)process;
+    (void)number;
+    open("/dev/null", O_RDONLY);
+}
+
+/* Each process has an address, each of its sockets a port. */
+static void open_socket(int process, int number) {
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(20000 + number)};
+    int fd = tcp();
+    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 0x10000 + process);
+    if (bind(fd, (struct sockaddr *)&to, sizeof to) || listen(fd, 1)) {
+        perror("a socket of many");
+        exit(1);
+    }
+}
+
+static void crowd(int processes, int descriptors, void (*open_one)(int, int)) {
+    int ready[2];
+    if (pipe(ready))
+        exit(1);
     for (int p = 0; p < processes; p++)
         if (fork() == 0) {
             prctl(PR_SET_PDEATHSIG, SIGKILL);
             for (int d = 0; d < descriptors; d++)
-                open("/dev/null", O_RDONLY);
+                open_one(p, d);
+            if (write(ready[1], "", 1) != 1)
+                exit(1);
+            close(ready[1]);
             for (;;)
                 pause();
         }
-    sleep(3);
-    printf("%d\n", processes);
+    close(ready[1]);
+    for (char byte; processes > 0; processes--)
+        if (read(ready[0], &byte, 1) != 1)
+            exit(1);
+    printf("ready\n");
     wait_for_end_of_input();
 }
 
@@ -200,7 +227,9 @@ int main(int argc, char **argv) {
     else if (!strcmp(what, "hold") && argc == 3)
         hold(atoi(argv[2]));
     else if (!strcmp(what, "crowd") && argc == 4)
-        crowd(atoi(argv[2]), atoi(argv[3]));
+        crowd(atoi(argv[2]), atoi(argv[3]), open_file);
+    else if (!strcmp(what, "sockets") && argc == 4)
+        crowd(atoi(argv[2]), atoi(argv[3]), open_socket);
     else
         return 2;
     return 0;

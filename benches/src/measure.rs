@@ -2,8 +2,9 @@
 
 use std::{
     env, fs,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use crate::{
@@ -16,6 +17,11 @@ use crate::{
 /// Everything, onto standard output.
 pub(crate) fn all(rounds: usize, crowd: bool) {
     stay_on_one_processor();
+    // SAFETY: geteuid(2) takes nothing and always succeeds.
+    let is_root = unsafe { libc::geteuid() == 0 };
+    if is_root {
+        enter_own_network();
+    }
     let bench =
         Bench { shop: Workshop::new(), ordinary: ordinary(), universal: universal(), rounds };
     table::head(rounds);
@@ -23,15 +29,14 @@ pub(crate) fn all(rounds: usize, crowd: bool) {
     bench.options();
     bench.starts();
     bench.failures("A failed bind, its holder named", [50.0, 20.0]);
+    if is_root {
+        bench.failures_of_a_user("The same as an ordinary user");
+    }
     bench.probes();
     bench.memory();
     bench.requests();
     if crowd {
-        let old_port = bench.shop.hold(&["hold", "1"]);
-        progress("starting 3000 processes");
-        let _crowd = bench.shop.hold(&["crowd", "3000", "100"]);
-        bench.failures("The same among 3000 processes with 100 descriptors each", [100.0, 100.0]);
-        bench.old_holder(&old_port.1[0]);
+        bench.crowds(is_root);
     }
 }
 
@@ -195,37 +200,84 @@ impl Bench {
         }
     }
 
+    /// What takes time where a machine does much: processes with their descriptors, and sockets.
+    fn crowds(&self, is_root: bool) {
+        {
+            let old_port = self.shop.hold(&["hold", "1"]);
+            progress("starting 3000 processes");
+            let _crowd = self.shop.hold(&["crowd", "3000", "100"]);
+            let title = "The same among 3000 processes with 100 descriptors each";
+            self.failures(title, [100.0, 100.0]);
+            if is_root {
+                self.failures_of_a_user("The same as an ordinary user among them");
+            }
+            self.old_holder(&old_port.1[0]);
+        }
+        progress("opening 100,000 sockets");
+        let _sockets = self.shop.hold(&["sockets", "200", "500"]);
+        self.failures("The same beside 100,000 other listening sockets", [50.0, 20.0]);
+        if is_root {
+            self.failures_of_a_user("The same as an ordinary user beside them");
+        }
+    }
+
     /// `wanted`: how many times faster than `ss`, for calls after the first and for the first.
     fn failures(&self, title: &str, wanted: [f64; 2]) {
         let (_near, port) = self.shop.hold(&["hold", "1"]);
         let port = port[0].as_str();
         let near = ["fail", port];
         let run = |arguments| move || self.program(Some(&self.ordinary), arguments);
-        let ways: [Way<'_>; 5] = [
+        let mut ways: Vec<Way<'_>> = vec![
             ("nothing", Box::new(|| self.program(None, &near))),
             ("held by the process itself", Box::new(run(&["own"]))),
             ("held by its parent", Box::new(run(&["parent"]))),
             ("held by a process with a near pid", Box::new(run(&near))),
-            ("`ss -Htlnp`", Box::new(|| vec![duration(ss(port))])),
         ];
+        ways.extend(tools(port, None));
         let samples = self.rounds(title, &ways);
         self.tell_failures(title, &ways, &samples, wanted);
+    }
+
+    /// The holder is of the same user, so that the tools find it; that of root's is hidden from all.
+    fn failures_of_a_user(&self, title: &str) {
+        let (_own, port) = self.shop.hold_as(Some(NOBODY), &["hold", "1"]);
+        let (_roots, hidden) = self.shop.hold(&["hold", "1"]);
+        let readable = self.shop.install(&self.ordinary);
+        let run = |library: bool, port: &str| {
+            let arguments = ["fail", port];
+            let mut command = match library {
+                true => self.shop.under(&readable, self.line_length(), &arguments),
+                false => self.shop.bare(&arguments),
+            };
+            command.uid(NOBODY).gid(NOBODY);
+            numbers(command)
+        };
+        let (port, hidden) = (port[0].as_str(), hidden[0].as_str());
+        let mut ways: Vec<Way<'_>> = vec![
+            ("nothing", Box::new(|| run(false, port))),
+            ("held by a process with a near pid", Box::new(|| run(true, port))),
+            ("held by a process of root's", Box::new(|| run(true, hidden))),
+        ];
+        ways.extend(tools(port, Some(NOBODY)));
+        let samples = self.rounds(title, &ways);
+        self.tell_failures(title, &ways, &samples, [50.0, 20.0]);
     }
 
     /// A holder that nothing hints at: older than the crowd, and another program.
     fn old_holder(&self, port: &str) {
         let old = ["fail", port];
-        let ways: [Way<'_>; 3] = [
+        let mut ways: Vec<Way<'_>> = vec![
             ("nothing", Box::new(|| self.program(None, &old))),
             ("held by an old process", Box::new(|| self.program(Some(&self.ordinary), &old))),
-            ("`ss -Htlnp`", Box::new(|| vec![duration(ss(port))])),
         ];
+        ways.extend(tools(port, None));
         let title = "The same, held by a process older than all of them";
         let samples = self.rounds(title, &ways);
         self.tell_failures(title, &ways, &samples, [2.0, 2.0]);
     }
 
-    /// The first way is the bare call, the last one `ss`, which every other is compared with.
+    /// The first way is the bare call, the last ones the tools, of which the very last, `ss`, is what
+    /// the others are compared with.
     fn tell_failures(
         &self,
         title: &str,
@@ -246,11 +298,11 @@ impl Bench {
             }
         }
         let note = "From the call to its return, the record written. `again` is the median of 50 \
-                    more in the same process; `ss -Htlnp` is the whole command.";
+                    more in the same process; a tool is the whole command.";
         times(title, note, &rows);
         goals();
         let ss = &rows[rows.len() - 1].samples;
-        for (index, row) in rows.iter().enumerate().take(rows.len() - 1).skip(2) {
+        for (index, row) in rows.iter().enumerate().take(rows.len() - TOOLS.len()).skip(2) {
             let name = format!("`ss`, against {}", row.name);
             goal(&name, ratio(ss, &row.samples), wanted[index % 2], false);
         }
@@ -281,11 +333,39 @@ impl Bench {
     }
 }
 
-/// What people ask today: who listens on `port`?
-fn ss(port: &str) -> Command {
-    let mut command = Command::new("ss");
-    command.args(["-Htlnp", &format!("sport = :{port}")]).stderr(Stdio::null());
-    command
+/// Who may see less than root.
+const NOBODY: u32 = 65534;
+
+/// What people ask today who listens on a port; `PORT` stands for it.
+const TOOLS: [(&str, &[&str]); 4] = [
+    ("`lsof -nP -iTCP:PORT`", &["lsof", "-nP", "-iTCP:PORT"]),
+    ("`fuser -n tcp PORT`", &["fuser", "-n", "tcp", "PORT"]),
+    ("`netstat -ntlp`", &["netstat", "-ntlp"]),
+    ("`ss -Htlnp 'sport = :PORT'`", &["ss", "-Htlnp", "sport = :PORT"]),
+];
+
+/// The tools, asked by `user` about `port`.
+fn tools<'a>(port: &'a str, user: Option<u32>) -> impl Iterator<Item = Way<'a>> {
+    TOOLS.iter().map(move |(name, words)| {
+        let ask = move || {
+            let mut command = Command::new(words[0]);
+            command.args(words[1..].iter().map(|word| word.replace("PORT", port)));
+            if let Some(user) = user {
+                command.uid(user).gid(user);
+            }
+            vec![duration(command)]
+        };
+        (*name, Box::new(ask) as Box<dyn Fn() -> Vec<f64> + 'a>)
+    })
+}
+
+/// A network with nothing in it, so that the sockets of this machine do not count.
+fn enter_own_network() {
+    // SAFETY: unshare(2) changes only what this thread, which starts all others, sees.
+    let entered = unsafe { libc::unshare(libc::CLONE_NEWNET) };
+    assert!(entered == 0, "unshare: {}", std::io::Error::last_os_error());
+    let up = Command::new("ip").args(["link", "set", "lo", "up"]).status();
+    assert!(up.is_ok_and(|status| status.success()), "ip link set lo up");
 }
 
 /// The library beside this program.

@@ -1,8 +1,9 @@
 //! The program that is measured, and the ways in which it is started.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{BufRead, BufReader, Write},
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
     time::Instant,
@@ -19,6 +20,8 @@ impl Workshop {
     /// Compiles the program, a copy of it that no lookup takes for the same program, and the hooks.
     pub(crate) fn new() -> Self {
         let directory = tempfile::Builder::new().prefix("bindshim-bench-").tempdir().unwrap();
+        // Other users make their logs in it.
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o777)).unwrap();
         let shop = Self { directory };
         let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("c");
         let compile = |name: &str, to: &str, flags: &[&str]| {
@@ -38,6 +41,13 @@ impl Workshop {
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
+    }
+
+    /// The library, where every user may read it.
+    pub(crate) fn install(&self, library: &Path) -> PathBuf {
+        let to = self.path("libbindshim.so");
+        fs::copy(library, &to).unwrap();
+        to
     }
 
     /// The program with `arguments` and nothing else.
@@ -67,12 +77,17 @@ impl Workshop {
 
     /// A program that stays and holds something, and what it printed about that.
     pub(crate) fn hold(&self, arguments: &[&str]) -> (Holder, Vec<String>) {
-        let mut child = Command::new(self.path("holder"))
-            .args(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        self.hold_as(None, arguments)
+    }
+
+    /// The same by a program of this user.
+    pub(crate) fn hold_as(&self, user: Option<u32>, arguments: &[&str]) -> (Holder, Vec<String>) {
+        let mut command = Command::new(self.path("holder"));
+        if let Some(user) = user {
+            command.uid(user).gid(user);
+        }
+        let mut child =
+            command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         let mut output: BufReader<ChildStdout> = BufReader::new(child.stdout.take().unwrap());
         output.read_line(&mut line).unwrap();
@@ -102,7 +117,7 @@ pub(crate) fn numbers(mut command: Command) -> Vec<f64> {
 
 /// Nanoseconds from the start of a program to its end.
 pub(crate) fn duration(mut command: Command) -> f64 {
-    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let start = Instant::now();
     let status = command.status().unwrap();
     let took = start.elapsed().as_nanos() as f64;

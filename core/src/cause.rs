@@ -1,4 +1,4 @@
-//! The catalogue of causes: their names.
+//! The causes: their names, and one line each. [`crate::catalogue`] says more.
 
 use serde::Serialize;
 

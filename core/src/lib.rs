@@ -11,6 +11,7 @@ extern crate std;
 
 pub mod address;
 pub mod attempt;
+pub mod catalogue;
 pub mod cause;
 pub mod code;
 pub mod conflict;

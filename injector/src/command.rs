@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 
-use crate::refusal;
+use crate::{causes, refusal};
 use bindshim_core::code::System;
 use bindshim_core::options::{Id, SETTINGS, Setting, Takes};
 
@@ -185,6 +185,23 @@ pub fn bindshim() -> Command {
         .disable_help_subcommand(true)
         .subcommand(
             Command::new("schema").about("Print the JSON Schema of a record, one line of a log"),
+        )
+        .subcommand(
+            Command::new("causes")
+                .about("Explain the causes that a record may name")
+                .arg(
+                    Arg::new("name")
+                        .value_name("NAME")
+                        .help("Say all that there is to say of this one")
+                        .value_parser(causes::Name)
+                        .hide_possible_values(true),
+                )
+                .arg(
+                    Arg::new("markdown")
+                        .long("markdown")
+                        .help("As Markdown; without NAME the whole catalogue")
+                        .action(ArgAction::SetTrue),
+                ),
         )
         .subcommand(
             Command::new("generate")

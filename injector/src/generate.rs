@@ -78,11 +78,8 @@ fn meaning(argument: &Arg) -> String {
     let help = argument.get_help().map(ToString::to_string).unwrap_or_default();
     let values: Vec<_> =
         argument.get_possible_values().iter().map(|v| v.get_name().to_owned()).collect();
-    if values.is_empty() || !argument.get_action().takes_values() {
-        help
-    } else {
-        format!("{help}: {}", values.join(", "))
-    }
+    let is_listed = argument.get_action().takes_values() && !argument.is_hide_possible_values_set();
+    if values.is_empty() || !is_listed { help } else { format!("{help}: {}", values.join(", ")) }
 }
 
 fn about(command: &Command) -> String {
@@ -153,9 +150,12 @@ mod tests {
                 }
             }
             let text = generated(what, "bindshim").replace("\\-", "-");
-            for word in ["schema", "reuseaddr", "watch", "json", "user"] {
+            for word in ["schema", "causes", "markdown", "why", "reuseaddr", "watch", "json"] {
                 assert!(text.contains(word), "{what}: {word}");
             }
+            // The manual page would be all names; the others complete what begins with a dash.
+            let has_names = ["bash", "zsh"].contains(&what);
+            assert_eq!(text.contains("other_program_listening"), has_names, "{what}");
         }
     }
 }

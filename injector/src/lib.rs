@@ -3,6 +3,7 @@
 //!
 //! The binaries are a page each; every room here holds one step. Only `linux` knows a system.
 
+pub mod causes;
 pub mod command;
 pub mod generate;
 pub mod library;

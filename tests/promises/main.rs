@@ -2,12 +2,15 @@
 #![cfg(target_os = "linux")]
 
 mod addresses;
+mod advice;
+mod catalogue;
 mod causes;
 mod changes;
 mod faults;
 mod forks;
 mod heap;
 mod launcher;
+mod leftovers;
 mod log;
 mod numbers;
 mod paths;
@@ -17,11 +20,13 @@ mod ports;
 mod preloads;
 mod random;
 mod recorded;
+mod reports;
 mod safety;
 mod security;
 mod servers;
 mod settings;
 mod support;
 mod usage;
+mod views;
 mod warnings;
 mod why;

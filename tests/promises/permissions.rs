@@ -168,6 +168,14 @@ impl Drop for Cgroup {
     }
 }
 
+/// A bind that a BPF program refuses.
+#[track_caller]
+pub(crate) fn refused_by_bpf_program(room: &Room) -> Value {
+    let cgroup = Cgroup::new(room);
+    let steps = format!("tcp4 bind 127.0.0.1 {}", room.port());
+    failure_inside(room, &cgroup.wrap(room, "deny"), &steps, None)
+}
+
 #[test]
 fn cgroup_bpf_denied() {
     let room = Room::for_root("a BPF program is attached");

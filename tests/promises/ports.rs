@@ -5,87 +5,13 @@ use std::fs;
 use std::io::Write;
 use std::process::Command;
 
-use bindshim_tests::{Room, Running, Subject, programs};
+use bindshim_tests::{Room, programs};
 use serde_json::Value;
 
-use crate::support::{Cure, assert_diagnosis, assert_error, assert_holder, listener, staying};
-
-/// Runs a victim that is recorded, and gives its failure.
-#[track_caller]
-fn failure(victim: Subject, room: &Room) -> Value {
-    let ended = victim.recorded(room).finish();
-    assert_eq!(ended.code(), Some(1), "{}{}", ended.stdout, ended.stderr);
-    let records = ended.records();
-    records.assert_gapless();
-    records.failed().clone()
-}
-
-fn steps(room: &Room, steps: &str) -> Subject {
-    room.run_victim("steps", steps)
-}
-
-/// Starts python3 with a script, and waits until it says "ready".
-#[track_caller]
-fn python(room: &Room, script: &str) -> Running {
-    let path =
-        room.file(&format!("{}.py", script.len()), &format!("import os, socket, time\n{script}"));
-    let mut running = room.run("python3", &format!("-u {}", path.display())).start();
-    running.wait_for("ready");
-    running
-}
-
-/// Runs the first command that the record advises.
-#[track_caller]
-fn run_advice(record: &Value) {
-    let fixes = record["diagnosis"]["fixes"].as_array().expect("the schema says so");
-    let command = fixes.iter().find_map(|fix| fix["run"].as_str()).expect("a command is advised");
-    let shell = Command::new("sh").args(["-c", command]).output().expect("sh starts");
-    assert!(shell.status.success(), "{command}: {shell:?}");
-}
-
-#[track_caller]
-fn assert_works(room: &Room, what: &str) {
-    let ended = steps(room, what).finish();
-    assert_eq!(ended.code(), Some(0), "{what}: {}", ended.stdout);
-}
-
-fn also(record: &Value) -> Vec<&str> {
-    let also = record["diagnosis"]["also"].as_array().expect("the schema says so");
-    also.iter().filter_map(Value::as_str).collect()
-}
-
-#[track_caller]
-fn assert_says(record: &Value, what: &str) {
-    let summary = record["diagnosis"]["summary"].as_str().expect("the schema says so");
-    assert!(summary.contains(what), "{summary}");
-}
-
-/// The port that the kernel gives to each outgoing connection in this test's network.
-const OUTGOING: u16 = 40_000;
-
-#[track_caller]
-fn narrow_range() {
-    let range = "/proc/sys/net/ipv4/ip_local_port_range";
-    fs::write(range, format!("{OUTGOING} {OUTGOING}")).expect("own network");
-}
-
-#[test]
-fn a_client_of_a_local_server_has_the_port() {
-    let room = Room::for_root("a network setting is changed");
-    narrow_range();
-    let _server = listener(&room, "127.0.0.1", 8080);
-    let script =
-        "s = socket.create_connection(('127.0.0.1', 8080))\nprint('ready')\ntime.sleep(60)\n";
-    let client = python(&room, script);
-    let bind = format!("tcp4 bind 127.0.0.1 {OUTGOING}");
-    let record = failure(steps(&room, &bind), &room);
-    assert_error(&record, 98, "EADDRINUSE");
-    assert_diagnosis(&record, "outgoing_connection", [Cure::No, Cure::Maybe]);
-    assert_holder(&record, client.pid(), "established", "127.0.0.1", OUTGOING);
-    assert_eq!(record["diagnosis"]["certainty"], "certain", "{record}");
-    run_advice(&record);
-    assert_works(&room, &bind);
-}
+use crate::support::{
+    Cure, OUTGOING, also, assert_diagnosis, assert_error, assert_holder, assert_says, assert_works,
+    failure_of as failure, listener, narrow_range, python, run_advice, staying, steps,
+};
 
 /// A client that tries a port of the kernel's range again and again is connected to itself one day.
 #[test]
@@ -118,30 +44,6 @@ fn somebody_whom_the_user_cannot_see_has_the_port() {
     assert_eq!((&holder["pid"], &holder["user"]), (&Value::Null, &"root".into()), "{record}");
     assert_eq!(holder["unknown"], "permission", "{record}");
     assert_says(&record, "a process of user root");
-}
-
-/// The server is gone, and `sleep` keeps its socket.
-#[test]
-fn a_child_that_was_left_behind_has_the_port() {
-    let room = Room::new();
-    let port = room.port();
-    let server = python(
-        &room,
-        &format!(
-            "s = socket.socket()\ns.bind(('127.0.0.1', {port}))\ns.listen()\n\
-             s.set_inheritable(True)\nos.posix_spawnp('sleep', ['sleep', '60'], os.environ, setsid=True)\n\
-             print('ready')\n"
-        ),
-    );
-    assert_eq!(server.wait().code(), Some(0));
-    let bind = format!("tcp4 bind 127.0.0.1 {port} listen");
-    let record = failure(steps(&room, &format!("tcp4 bind 127.0.0.1 {port}")), &room);
-    assert_diagnosis(&record, "inherited_socket", [Cure::No, Cure::No]);
-    assert_says(&record, "sleep (pid ");
-    run_advice(&record);
-    bindshim_tests::wait::until("the port to be free", || {
-        (steps(&room, &bind).finish().code() == Some(0)).then_some(())
-    });
 }
 
 /// Both sockets have SO_REUSEADDR, so that both binds go through, and the other one listens first.

@@ -1,5 +1,6 @@
 //! Steps that several promises need.
 
+use std::fs;
 use std::io::Read;
 use std::net::TcpStream;
 use std::process::Command;
@@ -46,6 +47,71 @@ pub(crate) fn succeeds(room: &Room, steps: &str) -> bool {
 /// As user 65534, where the tests may change users.
 pub(crate) fn as_nobody(subject: Subject) -> Subject {
     if bindshim_tests::room::is_root() { subject.user(65534) } else { subject }
+}
+
+/// Runs a victim that is recorded, and gives its failure.
+#[track_caller]
+pub(crate) fn failure_of(victim: Subject, room: &Room) -> Value {
+    let ended = victim.recorded(room).finish();
+    assert_eq!(ended.code(), Some(1), "{}{}", ended.stdout, ended.stderr);
+    let records = ended.records();
+    records.assert_gapless();
+    records.failed().clone()
+}
+
+/// A run of a `steps` victim.
+#[track_caller]
+pub(crate) fn steps(room: &Room, steps: &str) -> Subject {
+    room.run_victim("steps", steps)
+}
+
+/// Starts python3 with a script, and waits until it says "ready".
+#[track_caller]
+pub(crate) fn python(room: &Room, script: &str) -> Running {
+    let path =
+        room.file(&format!("{}.py", script.len()), &format!("import os, socket, time\n{script}"));
+    let mut running = room.run("python3", &format!("-u {}", path.display())).start();
+    running.wait_for("ready");
+    running
+}
+
+/// Runs the first command that the record advises.
+#[track_caller]
+pub(crate) fn run_advice(record: &Value) {
+    let fixes = record["diagnosis"]["fixes"].as_array().expect("the schema says so");
+    let command = fixes.iter().find_map(|fix| fix["run"].as_str()).expect("a command is advised");
+    let shell = Command::new("sh").args(["-c", command]).output().expect("sh starts");
+    assert!(shell.status.success(), "{command}: {shell:?}");
+}
+
+/// Checks that the steps of a victim work by now.
+#[track_caller]
+pub(crate) fn assert_works(room: &Room, what: &str) {
+    let ended = steps(room, what).finish();
+    assert_eq!(ended.code(), Some(0), "{what}: {}", ended.stdout);
+}
+
+/// What the record names beside the cause.
+pub(crate) fn also(record: &Value) -> Vec<&str> {
+    let also = record["diagnosis"]["also"].as_array().expect("the schema says so");
+    also.iter().filter_map(Value::as_str).collect()
+}
+
+/// Checks that the summary has these words.
+#[track_caller]
+pub(crate) fn assert_says(record: &Value, what: &str) {
+    let summary = record["diagnosis"]["summary"].as_str().expect("the schema says so");
+    assert!(summary.contains(what), "{summary}");
+}
+
+/// The port that the kernel gives to each outgoing connection in this test's network.
+pub(crate) const OUTGOING: u16 = 40_000;
+
+/// Lets the kernel give [`OUTGOING`] alone.
+#[track_caller]
+pub(crate) fn narrow_range() {
+    let range = "/proc/sys/net/ipv4/ip_local_port_range";
+    fs::write(range, format!("{OUTGOING} {OUTGOING}")).expect("own network");
 }
 
 /// Runs a command that the record advises, as a person does: by a shell.

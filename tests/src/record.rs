@@ -6,6 +6,11 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 
+use bindshim_core::attempt::Function;
+use bindshim_core::catalogue;
+use bindshim_core::cause::Cause;
+use bindshim_core::code::{Code, System};
+use bindshim_core::record::{Certainty, Diagnosis};
 use jsonschema::Validator;
 use serde_json::Value;
 
@@ -22,7 +27,8 @@ impl Records {
     /// Reads a log. One that does not exist is empty.
     ///
     /// # Panics
-    /// If a line is not whole, too long, not JSON, or not as the schema says.
+    /// If a line is not whole, too long, not JSON, not as the schema says, or says of its cause
+    /// what the catalogue does not.
     #[must_use]
     #[track_caller]
     pub fn read(log: &Path) -> Self {
@@ -44,6 +50,9 @@ impl Records {
             let record = serde_json::from_slice(line).unwrap_or_else(|e| panic!("{e}: {shown}"));
             if let Err(error) = schema().validate(&record) {
                 panic!("{error} at {}: {shown}", error.instance_path());
+            }
+            if let Some(what) = contradiction(&record) {
+                panic!("the catalogue says otherwise ({what}): {shown}");
             }
             records.push(record);
         }
@@ -128,6 +137,40 @@ impl std::fmt::Display for Records {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.iter().take(50).try_for_each(|record| write!(f, "\n{record}"))
     }
+}
+
+/// What the catalogue says otherwise than the diagnosis of a record. A success after retries keeps
+/// that of its first failure, whose error is not told.
+fn contradiction(record: &Value) -> Option<&'static str> {
+    let told = &record["diagnosis"];
+    let is_warning = record["warning"] == true;
+    if told.is_null() || (record["outcome"] == "ok" && !is_warning) {
+        return None;
+    }
+    let is_windows = record["program"].as_str().is_some_and(|path| path.contains('\\'));
+    let code = Code {
+        system: if is_windows { System::Windows } else { System::Linux },
+        number: record["error"]["code"].as_i64().unwrap_or_default() as i32,
+    };
+    let call = match record["call"].as_str() {
+        Some("bind") => Function::Bind,
+        Some("listen") => Function::Listen,
+        _ => Function::Setsockopt,
+    };
+    let certainty = match told["certainty"].as_str() {
+        Some("certain") => Certainty::Certain,
+        Some("probable") => Certainty::Probable,
+        _ => Certainty::Possible,
+    };
+    let cause = Cause::ALL.iter().copied().find(|cause| told["cause"] == cause.name());
+    let diagnosis = Diagnosis {
+        cause: cause?,
+        certainty,
+        reuseaddr_cures: told["reuseaddr_cures"].as_bool(),
+        retry_cures: told["retry_cures"].as_bool(),
+        ..Diagnosis::NONE
+    };
+    catalogue::contradiction(call, code, &diagnosis)
 }
 
 /// The schema that `bindshim schema` prints.

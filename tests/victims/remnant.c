@@ -1,5 +1,5 @@
 // A server that goes away and leaves a connection behind on its port. It sets SO_REUSEADDR only
-// when told to. Usage: remnant PORT (time_wait|fin_wait2|worker) [reuse]
+// when told to, or SO_REUSEPORT. Usage: remnant PORT (time_wait|fin_wait2|worker) [reuse|reuseport]
 //
 //   time_wait   closes the connection first, and is gone when the client has closed too
 //   fin_wait2   closes the connection and is gone, while the client keeps its side open
@@ -16,7 +16,10 @@ static void wait_for_end(int client) {
 int main(int argc, char **argv) {
     if (argc < 3) return 2;
     int listener = tcp_socket(), one = 1;
-    if (argc > 3) setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    if (argc > 3) {
+        int option = strcmp(argv[3], "reuseport") == 0 ? SO_REUSEPORT : SO_REUSEADDR;
+        setsockopt(listener, SOL_SOCKET, option, &one, sizeof one);
+    }
     if (tell("bind", bind_loopback(listener, atoi(argv[1]))) != 0) return 1;
     if (tell("listen", listen(listener, 4)) != 0) return 1;
     int client = accept(listener, NULL, NULL);

@@ -79,6 +79,8 @@ pub fn diagnose(attempt: &Attempt, code: Code, facts: &Facts, diagnosis: &mut Di
         hint::swapped_port_bytes(&case, diagnosis);
     }
     missing(&case, diagnosis);
+    #[cfg(test)]
+    tests::agrees_with_the_catalogue(attempt.call, code, diagnosis);
 }
 
 pub use sharing::may_share;
@@ -111,6 +113,8 @@ pub fn warn(attempt: &Attempt, system: System, facts: &Facts, diagnosis: &mut Di
     if warned {
         tell::holders(&case, diagnosis);
         missing(&case, diagnosis);
+        #[cfg(test)]
+        tests::agrees_with_the_catalogue(attempt.call, case.code, diagnosis);
     }
     warned
 }

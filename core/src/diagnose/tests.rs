@@ -10,12 +10,20 @@ mod ports;
 use super::*;
 use crate::address::Address;
 use crate::attempt::{Family, Function, Outcome, Protocol, Socket, SocketType};
+use crate::catalogue;
 use crate::code::*;
 use crate::engine::{Answer, Command, Engine};
 use crate::facts::{Descriptor, Locality, PortSocket, Process, SocketState};
 use crate::policy::Policy;
 use crate::record::{AttemptLine, Cut, Envelope, Event, Identity};
 use crate::text::Text;
+
+/// Every diagnosis of every test is held against what the catalogue says of its cause.
+pub(super) fn agrees_with_the_catalogue(call: Function, code: Code, diagnosis: &Diagnosis) {
+    if let Some(what) = catalogue::contradiction(call, code, diagnosis) {
+        panic!("{what}: {call:?} {}: {diagnosis:?}", code.name());
+    }
+}
 
 /// One row: a failure on a machine, and what must be told of it.
 struct Row {

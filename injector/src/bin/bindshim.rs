@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 #[cfg(any(target_os = "linux", windows))]
 use bindshim_injector::why;
-use bindshim_injector::{command, generate, schema};
+use bindshim_injector::{causes, command, generate, schema};
 use clap::ArgMatches;
 
 fn main() -> ExitCode {
@@ -38,6 +38,10 @@ fn run(matches: &ArgMatches, output: &mut Vec<u8>) -> io::Result<()> {
         Some(("schema", _)) => {
             serde_json::to_writer_pretty(&mut *output, &schema::document())?;
             output.push(b'\n');
+            Ok(())
+        }
+        Some(("causes", matches)) => {
+            output.extend_from_slice(causes::answer(matches).as_bytes());
             Ok(())
         }
         Some(("generate", matches)) => generate::write(
