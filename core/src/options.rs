@@ -19,6 +19,13 @@ pub use table::{Id, SETTINGS, Setting, Takes};
 /// launcher's defaults hold.
 pub const RUN_VARIABLE: &str = "BINDSHIM_RUN";
 
+/// What the names of all our variables begin with.
+pub const VARIABLE_PREFIX: &str = "BINDSHIM_";
+
+/// Set for a child whose environment had been cleared, before what it must not see. The child takes
+/// both out before `main`.
+pub const FOLLOWED_VARIABLE: &str = "BINDSHIM_FOLLOWED";
+
 /// Set by the launcher: its version.
 pub const LAUNCHER_VARIABLE: &str = "BINDSHIM_LAUNCHER";
 
@@ -103,6 +110,8 @@ pub struct Settings {
     pub skip: Names,
     /// The most time that one diagnosis may take, nanoseconds; with 0 nothing is looked up.
     pub budget_ns: u64,
+    /// Stay with children whose environment the program cleared.
+    pub follow_cleared: bool,
     /// The id of the launch, under the launcher.
     pub run: Option<Text<16>>,
     /// The launcher's version, under the launcher.
@@ -128,6 +137,7 @@ impl Settings {
             only: Names::NONE,
             skip: Names::NONE,
             budget_ns: DEFAULT_BUDGET_NS,
+            follow_cleared: false,
             run: None,
             launcher_version: None,
         }
@@ -155,10 +165,8 @@ impl Settings {
         for setting in &SETTINGS {
             let Some(value) = find(setting.variable) else { continue };
             let name = Origin::Variable(setting.variable);
-            let told = match setting.refusal_on(system) {
-                // Such a setting is a switch, and one that is off asks for nothing.
-                Some(why) if value != b"0" => Err(BadValue { name, value, why }),
-                Some(_) => Ok(()),
+            let told = match setting.refusal_on(system, value) {
+                Some(why) => Err(BadValue { name, value, why }),
                 None => setting.apply(name, value, &mut settings),
             };
             if let Err(error) = told {
@@ -330,6 +338,7 @@ mod tests {
             (("BINDSHIM_BUDGET", "007ms"), |s| s.budget_ns = 7_000_000),
             (("BINDSHIM_BUDGET", "0"), |s| s.budget_ns = 0),
             (("BINDSHIM_DISABLE", "1"), |s| s.disabled = true),
+            (("BINDSHIM_FOLLOW_CLEARED", "1"), |s| s.follow_cleared = true),
             (("BINDSHIM_ONLY", "a,b"), |s| s.only = Names(b"a,b"[..].iter().copied().collect())),
             (("BINDSHIM_LAUNCHER", "0.1.0"), |s| s.launcher_version = Some("0.1.0".into())),
         ];
@@ -400,6 +409,12 @@ mod tests {
                 "BINDSHIM_REUSEADDR",
                 "BINDSHIM_REUSEADDR: '1' is not for Windows, where SO_REUSEADDR lets two programs \
                  take one port; a restart does not need it there",
+            ),
+            (
+                System::Windows,
+                "BINDSHIM_FOLLOW_CLEARED",
+                "BINDSHIM_FOLLOW_CLEARED: '1' is only for Linux; on Windows a child whose \
+                 environment was cleared is left alone",
             ),
             (
                 System::Linux,

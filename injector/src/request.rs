@@ -65,9 +65,7 @@ impl Request {
         setting
             .apply(origin, value, &mut self.settings)
             .map_err(|error| Refusal::usage(error.to_string()))?;
-        if let Some(why) =
-            setting.refusal_on(HERE).filter(|_| asks_for_policy(setting, origin, value))
-        {
+        if let Some(why) = setting.refusal_on(HERE, value) {
             return Err(Refusal::usage(format!("{origin} {why}")));
         }
         if setting.id == Id::Log {

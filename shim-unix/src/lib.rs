@@ -3,6 +3,8 @@
 //! Empty off Linux.
 
 #[cfg(target_os = "linux")]
+mod children;
+#[cfg(target_os = "linux")]
 mod copies;
 #[cfg(target_os = "linux")]
 mod driver;
@@ -16,3 +18,5 @@ mod hooks;
 mod next;
 #[cfg(target_os = "linux")]
 mod start;
+#[cfg(target_os = "linux")]
+mod variadic;

@@ -1,13 +1,13 @@
 //! The functions that the program meant: libc's, or those of the next preloaded library.
 //!
 //! Each is looked up once, normally before `main`; a hook that is called earlier looks up for
-//! itself. Where there is none, the kernel is called directly.
+//! itself. Where there is none, the kernel is called directly, if it has such a call.
 
 use core::ffi::CStr;
 use core::mem::transmute;
 use core::num::NonZeroUsize;
 
-use libc::{c_int, c_void, sockaddr, sockaddr_in, socklen_t};
+use libc::{c_char, c_int, c_void, pid_t, sockaddr, sockaddr_in, socklen_t};
 use once_cell::race::OnceNonZeroUsize;
 
 use crate::errno;
@@ -37,83 +37,109 @@ impl Next {
     }
 }
 
-static BIND: Next = Next::new(c"bind");
-static LISTEN: Next = Next::new(c"listen");
-static SETSOCKOPT: Next = Next::new(c"setsockopt");
-static BINDRESVPORT: Next = Next::new(c"bindresvport");
+/// Defines functions that call the next one of their name, and `else` something where there is none.
+macro_rules! next {
+    ($(
+        $(#[$doc:meta])*
+        $store:ident = fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty, else $missing:expr;
+    )*) => {
+        $(static $store: Next = {
+            match CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                Ok(name) => Next::new(name),
+                Err(_) => panic!("a name holds no NUL"),
+            }
+        };)*
 
-/// Looks all functions up, so that no hook has to.
-pub(crate) fn find_all() {
-    for next in [&BIND, &LISTEN, &SETSOCKOPT, &BINDRESVPORT] {
-        next.get();
-    }
-}
-
-/// bind(2).
-///
-/// # Safety
-/// As the program's own call, which this is.
-pub(crate) unsafe fn bind(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int {
-    type Bind = unsafe extern "C" fn(c_int, *const sockaddr, socklen_t) -> c_int;
-    match BIND.get() {
-        // SAFETY: the address is that of a function named `bind`, which has this type in every
-        // libc; the arguments are the program's.
-        Some(next) => unsafe { transmute::<usize, Bind>(next.get())(fd, address, length) },
-        // SAFETY: the kernel checks the arguments itself.
-        None => unsafe { libc::syscall(libc::SYS_bind, fd, address, length) as c_int },
-    }
-}
-
-/// listen(2).
-///
-/// # Safety
-/// As the program's own call, which this is.
-pub(crate) unsafe fn listen(fd: c_int, backlog: c_int) -> c_int {
-    type Listen = unsafe extern "C" fn(c_int, c_int) -> c_int;
-    match LISTEN.get() {
-        // SAFETY: as in `bind`.
-        Some(next) => unsafe { transmute::<usize, Listen>(next.get())(fd, backlog) },
-        // SAFETY: the kernel checks the arguments itself.
-        None => unsafe { libc::syscall(libc::SYS_listen, fd, backlog) as c_int },
-    }
-}
-
-/// setsockopt(2).
-///
-/// # Safety
-/// As the program's own call, which this is.
-pub(crate) unsafe fn setsockopt(
-    fd: c_int,
-    level: c_int,
-    option: c_int,
-    value: *const c_void,
-    length: socklen_t,
-) -> c_int {
-    type Setsockopt = unsafe extern "C" fn(c_int, c_int, c_int, *const c_void, socklen_t) -> c_int;
-    match SETSOCKOPT.get() {
-        // SAFETY: as in `bind`.
-        Some(next) => unsafe {
-            transmute::<usize, Setsockopt>(next.get())(fd, level, option, value, length)
-        },
-        // SAFETY: the kernel checks the arguments itself.
-        None => unsafe {
-            libc::syscall(libc::SYS_setsockopt, fd, level, option, value, length) as c_int
-        },
-    }
-}
-
-/// bindresvport(3); `ENOSYS` in a libc that has none (musl), where nobody can mean it.
-///
-/// # Safety
-/// As the program's own call, which this is.
-pub(crate) unsafe fn bindresvport(fd: c_int, address: *mut sockaddr_in) -> c_int {
-    type Bindresvport = unsafe extern "C" fn(c_int, *mut sockaddr_in) -> c_int;
-    match BINDRESVPORT.get() {
-        // SAFETY: as in `bind`.
-        Some(next) => unsafe { transmute::<usize, Bindresvport>(next.get())(fd, address) },
-        None => {
-            errno::set(libc::ENOSYS);
-            -1
+        /// Looks all functions up, so that no hook has to: dlsym(3) of old C libraries takes memory
+        /// from the heap, which a signal handler or the child of a fork must not do.
+        pub(crate) fn find_all() {
+            for next in [$(&$store),*] {
+                next.get();
+            }
         }
-    }
+
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            /// As the program's own call, which this is.
+            pub(crate) unsafe fn $name($($argument: $type),*) -> $result {
+                type Function = unsafe extern "C-unwind" fn($($type),*) -> $result;
+                match $store.get() {
+                    // SAFETY: the address is that of a function of this name, which has this type in
+                    // every libc; the arguments are the program's.
+                    Some(next) => unsafe {
+                        transmute::<usize, Function>(next.get())($($argument),*)
+                    },
+                    None => $missing,
+                }
+            }
+        )*
+    };
+}
+
+/// An array of strings with a null pointer at its end.
+pub(crate) type Words = *const *const c_char;
+
+next! {
+    /// bind(2).
+    BIND = fn bind(fd: c_int, address: *const sockaddr, length: socklen_t) -> c_int,
+    // SAFETY: the kernel checks the arguments itself; so below.
+    else unsafe { libc::syscall(libc::SYS_bind, fd, address, length) as c_int };
+    /// listen(2).
+    LISTEN = fn listen(fd: c_int, backlog: c_int) -> c_int,
+    // SAFETY: as for bind.
+    else unsafe { libc::syscall(libc::SYS_listen, fd, backlog) as c_int };
+    /// setsockopt(2).
+    SETSOCKOPT = fn setsockopt(
+        fd: c_int, level: c_int, option: c_int, value: *const c_void, length: socklen_t
+    ) -> c_int,
+    // SAFETY: as for bind.
+    else unsafe { libc::syscall(libc::SYS_setsockopt, fd, level, option, value, length) as c_int };
+    /// bindresvport(3); musl has none, so that nobody can mean it there.
+    BINDRESVPORT = fn bindresvport(fd: c_int, address: *mut sockaddr_in) -> c_int, else missing();
+    /// execve(2).
+    EXECVE = fn execve(path: *const c_char, words: Words, environment: Words) -> c_int,
+    // SAFETY: as for bind.
+    else unsafe { libc::syscall(libc::SYS_execve, path, words, environment) as c_int };
+    /// execv(3).
+    EXECV = fn execv(path: *const c_char, words: Words) -> c_int, else missing();
+    /// execvp(3).
+    EXECVP = fn execvp(file: *const c_char, words: Words) -> c_int, else missing();
+    /// execvpe(3).
+    EXECVPE = fn execvpe(file: *const c_char, words: Words, environment: Words) -> c_int,
+    else missing();
+    /// fexecve(3).
+    FEXECVE = fn fexecve(fd: c_int, words: Words, environment: Words) -> c_int, else missing();
+    /// execveat(2), which glibc has since 2.34 and musl not.
+    EXECVEAT = fn execveat(
+        directory: c_int, path: *const c_char, words: Words, environment: Words, flags: c_int
+    ) -> c_int,
+    // SAFETY: as for bind.
+    else unsafe {
+        libc::syscall(libc::SYS_execveat, directory, path, words, environment, flags) as c_int
+    };
+    /// posix_spawn(3).
+    POSIX_SPAWN = fn posix_spawn(
+        pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void,
+        words: Words, environment: Words
+    ) -> c_int, else libc::ENOSYS;
+    /// posix_spawnp(3).
+    POSIX_SPAWNP = fn posix_spawnp(
+        pid: *mut pid_t, file: *const c_char, actions: *const c_void, attributes: *const c_void,
+        words: Words, environment: Words
+    ) -> c_int, else libc::ENOSYS;
+    /// system(3).
+    SYSTEM = fn system(command: *const c_char) -> c_int, else missing();
+    /// popen(3).
+    POPEN = fn popen(command: *const c_char, mode: *const c_char) -> *mut c_void, else {
+        errno::set(libc::ENOSYS);
+        core::ptr::null_mut()
+    };
+}
+
+/// What a function answers that this libc does not have.
+fn missing() -> c_int {
+    errno::set(libc::ENOSYS);
+    -1
 }

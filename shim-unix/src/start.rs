@@ -1,6 +1,7 @@
 //! The start: normally as a constructor before `main`, or in the first hook that another
 //! library's constructor calls before.
 
+use bindshim_host::linux::follow::{self, Follow};
 use bindshim_host::linux::guest::Guest;
 use once_cell::race::OnceRef;
 
@@ -10,14 +11,22 @@ static GUEST: OnceRef<'static, Guest> = OnceRef::new();
 
 /// Our side of this program; `None` where we are to do nothing in it.
 pub(crate) fn guest() -> Option<&'static Guest> {
+    moved_in().filter(|guest| guest.is_active())
+}
+
+/// The same where children with a cleared environment are followed.
+pub(crate) fn following() -> Option<(&'static Guest, &'static Follow)> {
+    moved_in().and_then(|guest| guest.follow().map(|follow| (guest, follow)))
+}
+
+fn moved_in() -> Option<&'static Guest> {
     if !copies::is_first() {
         return None;
     }
-    let guest = match GUEST.get() {
-        Some(guest) => guest,
-        None => move_in()?,
-    };
-    guest.is_active().then_some(guest)
+    match GUEST.get() {
+        Some(guest) => Some(guest),
+        None => move_in(),
+    }
 }
 
 /// Threads of another library's constructor may come here all at once: one of them stays.
@@ -42,6 +51,11 @@ extern "C" fn constructor() {
         std::panic::set_hook(Box::new(|_| {}));
         next::find_all();
         guest();
+        if copies::is_first() {
+            // SAFETY: `main` has not begun, and the dynamic linker calls one constructor after
+            // another.
+            unsafe { follow::restore() };
+        }
     });
     errno::set(before);
 }

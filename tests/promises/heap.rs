@@ -34,3 +34,15 @@ fn no_policy_reaches_the_heap() {
         .set("explain", "always");
     assert_eq!(heap_calls(&room, policies), bare);
 }
+
+#[test]
+fn starting_programs_does_not_reach_the_heap() {
+    let room = Room::new();
+    // Read, found to be a program that can be covered, and refused by the kernel.
+    let plain = room.install(&room.victim("steps"), "plain", 0o644);
+    let victim = || room.run_victim("heap_children", "").args([&plain]);
+    let bare = heap_calls(&room, victim());
+    assert!(bare.lines().take(4).all(|line| line.ends_with(" 0")), "{bare}");
+    let followed = victim().recorded(&room).set("follow-cleared", "1");
+    assert_eq!(heap_calls(&room, followed), bare);
+}

@@ -6,6 +6,7 @@ mod advice;
 mod catalogue;
 mod causes;
 mod changes;
+mod children;
 mod faults;
 mod forks;
 mod heap;

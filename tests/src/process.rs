@@ -266,7 +266,7 @@ impl Subject {
 }
 
 fn is_switch(flag: &str) -> bool {
-    matches!(flag, "reuseaddr")
+    matches!(flag, "reuseaddr" | "follow-cleared")
 }
 
 /// A program that runs. It is killed, with its process group, when this goes.

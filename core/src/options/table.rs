@@ -21,6 +21,8 @@ pub enum Id {
     Skip,
     /// The time for a diagnosis.
     Budget,
+    /// Children with a cleared environment.
+    FollowCleared,
     /// SO_REUSEADDR.
     Reuseaddr,
     /// Trying again.
@@ -85,10 +87,11 @@ pub struct Setting {
 }
 
 impl Setting {
-    /// Why it has no meaning on `system`, where it has none: what follows its value in a sentence.
+    /// Why `value` has no meaning on `system`, where it has none: what follows it in a sentence.
+    /// Such a setting is a switch, and one that is off asks for nothing.
     #[must_use]
-    pub fn refusal_on(&self, system: System) -> Option<&'static str> {
-        self.only_on.filter(|(only, _)| *only != system).map(|(_, why)| why)
+    pub fn refusal_on(&self, system: System, value: &[u8]) -> Option<&'static str> {
+        self.only_on.filter(|(only, _)| *only != system && value != b"0").map(|(_, why)| why)
     }
 
     /// Puts `value` into `settings`, or says what is wrong with it and leaves them alone.
@@ -103,7 +106,7 @@ impl Setting {
 }
 
 /// Every setting, in the order of the help.
-pub static SETTINGS: [Setting; 10] = [
+pub static SETTINGS: [Setting; 11] = [
     Setting {
         id: Id::Log,
         long: Some("log"),
@@ -178,6 +181,25 @@ pub static SETTINGS: [Setting; 10] = [
         policy: false,
         only_on: None,
         parse: |settings, value| parse_time(value).map(|time| settings.budget_ns = time),
+    },
+    Setting {
+        id: Id::FollowCleared,
+        long: Some("follow-cleared"),
+        short: None,
+        takes: Takes::Nothing,
+        variable: "BINDSHIM_FOLLOW_CLEARED",
+        summary: "Stay with children whose environment the program cleared",
+        details: "They see the environment that they were given, and nothing of ours. A child that \
+                  runs as another user is left alone, as is one that no library can be loaded \
+                  into; a notice in the log says so once.",
+        default: "off",
+        default_preloaded: "off",
+        policy: false,
+        only_on: Some((
+            System::Linux,
+            "is only for Linux; on Windows a child whose environment was cleared is left alone",
+        )),
+        parse: |settings, value| parse_switch(value).map(|on| settings.follow_cleared = on),
     },
     Setting {
         id: Id::Reuseaddr,

@@ -203,7 +203,7 @@ pub struct NoticeLine<'a> {
     program: Option<&'a str>,
     /// What an interpreter runs.
     script: Option<&'a str>,
-    /// What it is about: `bad_setting`, `version_mismatch`.
+    /// What it is about: `bad_setting`, `version_mismatch`, `child_not_covered`.
     code: &'static str,
     /// A sentence for a person.
     message: &'a str,

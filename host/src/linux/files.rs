@@ -98,6 +98,18 @@ impl ShortPath {
         path
     }
 
+    /// `/proc/self/fd/FD`; of a number that is none, a path that does not exist.
+    pub(super) fn of_own_descriptor(fd: i32) -> Self {
+        let mut path = Self { bytes: [0; Self::CAPACITY], length: 0 };
+        path.push("/proc/self/fd/");
+        if let Ok(fd) = u32::try_from(fd) {
+            path.push_number(fd);
+        } else {
+            path.push("-");
+        }
+        path
+    }
+
     /// Appends text; what does not fit is left out.
     pub(super) fn push(&mut self, text: &str) -> &mut Self {
         let room = Self::CAPACITY - 1 - self.length;

@@ -4,7 +4,7 @@
 //! fork, and holds what belongs to one process alone. There is no lock: whoever comes first makes
 //! a thing, and whoever comes at the same time throws its own away.
 
-use core::fmt;
+use core::fmt::{self, Write};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
@@ -14,6 +14,7 @@ use bindshim_core::explain::{self, Style};
 use bindshim_core::options::{Explain, LogTarget, Settings};
 use bindshim_core::policy::Policy;
 use bindshim_core::record::{Diagnosis, Envelope, Event, Identity, MAX_LINE, NoticeLine};
+use bindshim_core::text::Text;
 use rustix::process::{Pid, geteuid, getpid};
 use rustix::thread::gettid;
 
@@ -21,6 +22,7 @@ use crate::blocks::{Block, Blocks, MAX_BLOCKS};
 
 use super::cleared::Cleared;
 use super::clock;
+use super::follow::Follow;
 use super::identity;
 use super::line::Line;
 use super::log::{Log, StandardError};
@@ -37,6 +39,8 @@ pub struct Guest {
     standard_error: StandardError,
     /// Sockets on which the program itself switched SO_REUSEADDR off.
     pub cleared: Cleared,
+    /// Where children with a cleared environment are followed.
+    follow: Option<&'static Follow>,
     own: &'static OwnProcess,
 }
 
@@ -74,8 +78,11 @@ impl Guest {
         let own = map_wiped_on_fork::<OwnProcess>()?;
         // Known from the start, so that a `vfork` child that calls first is not taken for us.
         own.pid.store(number(getpid()), Ordering::Relaxed);
+        let settings = start::settings();
+        let follow = if settings.follow_cleared { Follow::new() } else { None };
         let guest = memory::keep(Self {
-            settings: start::settings(),
+            settings,
+            follow,
             log: Log::new(),
             standard_error: StandardError::new(),
             cleared: Cleared::new(),
@@ -91,6 +98,7 @@ impl Guest {
     /// Stays, and says what is bad in the settings.
     pub fn stay(&self) {
         if self.is_active() {
+            self.complain_of_log();
             start::complain(self);
         }
     }
@@ -104,6 +112,13 @@ impl Guest {
     #[must_use]
     pub fn is_active(&self) -> bool {
         !self.settings.disabled
+    }
+
+    /// What stays with children whose environment was cleared, where that is wanted: also in
+    /// programs in which we do nothing else.
+    #[must_use]
+    pub fn follow(&self) -> Option<&'static Follow> {
+        self.follow
     }
 
     /// The settings.
@@ -200,6 +215,32 @@ impl Guest {
                 explain::announce_wait(out, style, envelope, event, longest_ms)
             });
         }
+    }
+
+    /// A program that another user runs may not open a log which is for its owner: where failures are
+    /// explained, this is one.
+    fn complain_of_log(&self) {
+        let LogTarget::File(path) = &self.settings.log else { return };
+        if self.log.is_open() || self.settings.explain == Explain::Never {
+            return;
+        }
+        let caller = self.caller();
+        let Some(mut buffer) = self.own.pool.claim(caller.tid) else { return };
+        let mut line = Line::new(buffer.bytes());
+        let (uid, path) = (geteuid().as_raw(), Text::<256>::from_bytes(path));
+        // A `Line` takes whatever is written.
+        let _ = writeln!(
+            line,
+            "bindshim: process {} (uid {uid}) cannot open the log '{path}'; nothing of it is \
+             recorded",
+            caller.pid
+        );
+        self.standard_error.write(&Held::all(), line.as_bytes());
+    }
+
+    /// Whether a program that is executed now could open the log.
+    pub(super) fn log_can_be_opened(&self) -> bool {
+        self.log.can_be_opened()
     }
 
     fn write_line(&self, caller: Caller, write: impl FnOnce(&Envelope<'_>) -> bool) {

@@ -39,6 +39,17 @@ pub fn map_wiped_on_fork<T: Zeroed>() -> Option<&'static T> {
     Some(unsafe { place.as_ref() })
 }
 
+/// Maps a zeroed `T` that a forked child shares with its parent.
+pub(super) fn map_shared<T: Zeroed>() -> Option<&'static T> {
+    let access = ProtFlags::READ | ProtFlags::WRITE;
+    // SAFETY: a new anonymous mapping touches no memory that anybody has.
+    let place = unsafe {
+        mmap_anonymous(ptr::null_mut(), size_of::<T>(), access, MapFlags::SHARED).ok()?.cast::<T>()
+    };
+    // SAFETY: the mapping is never unmapped, and all-zero bytes are a `T`.
+    Some(unsafe { NonNull::new(place)?.as_ref() })
+}
+
 /// Whether `length` bytes at `address` can be read, as the kernel finds out without reading on
 /// behalf of anybody: `rt_sigprocmask` copies its set in before it looks at `how`
 /// (kernel/signal.c), and an invalid `how` changes nothing.

@@ -32,6 +32,7 @@ pub(super) fn settings() -> Settings {
     if path.is_some_and(|path| make_absolute(path).is_none()) {
         settings.log = LogTarget::None;
     }
+    settings.follow_cleared &= !settings.disabled;
     settings.disabled |= !acts_here(&settings);
     settings
 }
@@ -44,6 +45,11 @@ pub(super) fn complain(guest: &Guest) {
         let _ = write!(message, "{bad}; the default is used");
         guest.notice("bad_setting", message.as_str());
     });
+    if guest.settings().follow_cleared && guest.follow().is_none() {
+        let why = "LD_PRELOAD cannot name the library's file: children with a cleared environment \
+                   are not followed";
+        guest.notice("child_not_covered", why);
+    }
     if let Some(launcher) = &guest.settings().launcher_version
         && launcher.as_str() != VERSION
     {
@@ -71,7 +77,7 @@ fn variable(name: &str) -> Option<&'static [u8]> {
 
 /// Puts the working directory before a relative path: the program may go elsewhere, and the log
 /// must stay. `None` where the directory has no name, or the path becomes too long.
-fn make_absolute(path: &mut PathBytes) -> Option<()> {
+pub(super) fn make_absolute(path: &mut PathBytes) -> Option<()> {
     if path.starts_with(b"/") {
         return Some(());
     }

@@ -1,8 +1,10 @@
 //! The environment that the program gets: ours, entry by entry, with a few changed.
 
-use std::ffi::{CStr, CString, OsStr, c_char};
+use std::ffi::{CStr, CString, c_char};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+
+use bindshim_core::preload;
 
 /// The entries, in order. Also those that no variable could be named by.
 pub(super) struct Environment(Vec<CString>);
@@ -56,19 +58,16 @@ impl Environment {
     /// sanitizer must come first. Ours may be there already, from this launcher or by hand: it is
     /// left where it is, because two of them would record everything twice.
     pub(super) fn preload(&mut self, library: &Path) {
-        const NAME: &str = "LD_PRELOAD";
         let library = library.as_os_str().as_bytes();
-        let before = self.get(NAME).unwrap_or_default();
-        // ld.so(8): "separated by spaces or colons".
-        let mut entries = before.split(|byte| *byte == b':' || *byte == b' ');
-        if entries.any(is_ours) {
+        let before = self.get(preload::VARIABLE).unwrap_or_default();
+        if preload::names_us(&before) {
             return;
         }
         let value = match &before[..] {
             [] => library.to_vec(),
             before => [before, b":", library].concat(),
         };
-        self.set(NAME, value);
+        self.set(preload::VARIABLE, value);
     }
 
     /// The entries, for execve(2).
@@ -77,23 +76,8 @@ impl Environment {
     }
 }
 
-/// Whether an entry of LD_PRELOAD is this library: a launcher's copy has more in its name.
-fn is_ours(entry: &[u8]) -> bool {
-    let name = entry.rsplit(|byte| *byte == b'/').next().unwrap_or(entry);
-    name == b"libbindshim.so" || name.starts_with(b"libbindshim-")
-}
-
 fn value<'e>(entry: &'e CStr, name: &str) -> Option<&'e [u8]> {
     entry.to_bytes().strip_prefix(name.as_bytes())?.strip_prefix(b"=")
-}
-
-/// Whether LD_PRELOAD can carry a path: it has no way to write a separator, nor a `$`, which begins
-/// a word like `$ORIGIN` (ld.so(8)). musl takes any white space for a separator.
-pub(super) fn can_be_preloaded(path: &OsStr) -> bool {
-    !path
-        .as_bytes()
-        .iter()
-        .any(|byte| matches!(byte, b':' | b' ' | b'$') || byte.is_ascii_control())
 }
 
 #[cfg(test)]
@@ -131,19 +115,6 @@ mod tests {
             let mut environment = environment(before);
             environment.preload(Path::new("/l.so"));
             assert_eq!(shown(&environment), [after]);
-        }
-    }
-
-    #[test]
-    fn separators_cannot_be_carried() {
-        for (path, can) in [
-            ("/a/b.so", true),
-            ("/a b/c.so", false),
-            ("/a:b/c.so", false),
-            ("/a\x0bb/c.so", false),
-            ("/$LIB/c.so", false),
-        ] {
-            assert_eq!(can_be_preloaded(OsStr::new(path)), can, "{path}");
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::env;
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use bindshim_core::preload;
 use rustix::fs::{StatVfsMountFlags, statvfs};
 use rustix::process::{Resource, getrlimit};
 
-use super::elf::{self, Elf};
-use super::environment::can_be_preloaded;
+use super::elf;
 use crate::library::{self, EMBEDDED, VERSION, hash};
 
 const NAME: &str = "libbindshim.so";
@@ -40,7 +41,7 @@ impl Library {
         let path = launcher.with_file_name(NAME);
         let bytes = fs::read(&path)
             .map_err(|error| format!("the library '{}' cannot be read: {error}", path.display()))?;
-        if can_be_preloaded(path.as_os_str()) {
+        if preload::can_carry(path.as_os_str().as_bytes()) {
             return Ok(Self::new(path, &bytes));
         }
         let name = format!("libbindshim-{VERSION}-{}.so", hash(&bytes));
@@ -48,10 +49,7 @@ impl Library {
     }
 
     fn new(path: PathBuf, bytes: &[u8]) -> Self {
-        let needed = match elf::read(bytes) {
-            Some(Elf::Native { needed, .. }) => needed,
-            _ => Vec::new(),
-        };
+        let needed = elf::needed(bytes).unwrap_or_default();
         let other_version = library::other_version(&path, bytes);
         Self { path, other_version, needed }
     }
@@ -102,7 +100,7 @@ fn directories() -> Vec<PathBuf> {
 
 fn place_in(directory: &Path, bytes: &[u8], name: &str) -> Result<PathBuf, String> {
     let path = directory.join(name);
-    if !can_be_preloaded(path.as_os_str()) {
+    if !preload::can_carry(path.as_os_str().as_bytes()) {
         return Err("has a space or colon in its name, which LD_PRELOAD cannot carry".into());
     }
     if let Some(parent) = directory.parent() {
@@ -178,7 +176,6 @@ fn fill(mut file: File, bytes: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
     use std::os::unix::fs::symlink;
 
     use super::*;
@@ -238,6 +235,6 @@ mod tests {
     #[test]
     fn the_first_directory_that_takes_it_is_used() {
         assert!(directories().iter().all(|directory| directory.is_absolute()));
-        assert!(can_be_preloaded(OsStr::new("/tmp/bindshim-0/l.so")));
+        assert!(preload::can_carry(b"/tmp/bindshim-0/l.so"));
     }
 }

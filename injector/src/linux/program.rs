@@ -1,23 +1,18 @@
 //! The program: where it is, what it is, and whether a preloaded library reaches it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::fs::{self, File, Metadata};
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, StatVfsMountFlags, access, getxattr, statvfs};
-use rustix::process::{getegid, geteuid, getgid, getuid};
-use rustix::thread::no_new_privs;
+use bindshim_core::image::{Image, MAX_SCRIPTS, look as look_at};
+use bindshim_host::linux::image::{self, Obstacle};
+use rustix::fs::{Access, access};
 
-use super::elf::{self, Elf};
 use super::library::Library;
 use super::shown;
 use crate::refusal::Refusal;
-
-/// How many scripts may be run by one another (`BINPRM_MAX_RECURSION`, fs/exec.c).
-const MAX_SCRIPTS: usize = 5;
 
 /// What execvp(3) searches where there is no PATH.
 const DEFAULT_PATH: &[u8] = b"/bin:/usr/bin";
@@ -31,7 +26,7 @@ pub(super) struct Program {
     pub(super) path: PathBuf,
     /// The file that the kernel loads: its own, or for a script that of its interpreter.
     image: PathBuf,
-    elf: Option<Elf>,
+    kind: Image,
     for_the_shell: bool,
 }
 
@@ -50,18 +45,20 @@ impl Program {
     pub(super) fn find(name: &OsString, path: Option<&[u8]>) -> Result<Self, Refusal> {
         let path = resolve(name, path)?;
         let mut image = path.clone();
+        let mut kind = look(&image);
         for _ in 0..MAX_SCRIPTS {
-            let beginning = beginning(&image);
-            let Some(interpreter) = interpreter(&beginning) else { break };
+            let Image::Script(interpreter) = &kind else { break };
+            let interpreter = PathBuf::from(OsStr::from_bytes(interpreter));
             check_interpreter(&image, &interpreter)?;
+            kind = look(&interpreter);
             image = interpreter;
         }
-        let for_the_shell = image == path && !beginning(&image).starts_with(b"\x7fELF");
+        let for_the_shell = image == path && kind == Image::Other;
         if for_the_shell {
             image = SHELL.into();
+            kind = look(&image);
         }
-        let elf = elf::read_file(&image);
-        let program = Self { path, image, elf, for_the_shell };
+        let program = Self { path, image, kind, for_the_shell };
         program.check_loader()?;
         Ok(program)
     }
@@ -74,73 +71,34 @@ impl Program {
 
     /// A dynamic program whose loader is missing fails with "no such file", which says nothing.
     fn check_loader(&self) -> Result<(), Refusal> {
-        match &self.elf {
-            Some(Elf::Native { interpreter: Some(loader), .. }) if !Path::new(loader).exists() => {
-                Err(Refusal::not_found(format!(
-                    "'{}' needs the loader {loader}, which is missing; \
-                     install the C library that it was made for",
-                    self.image.display()
-                )))
-            }
-            _ => Ok(()),
+        let Image::Dynamic(loader) = &self.kind else { return Ok(()) };
+        let loader = Path::new(OsStr::from_bytes(loader));
+        if loader.exists() {
+            return Ok(());
         }
+        Err(Refusal::not_found(format!(
+            "'{}' needs the loader {}, which is missing; install the C library that it was made for",
+            self.image.display(),
+            loader.display()
+        )))
     }
 
     /// How far `library` reaches.
     pub(super) fn coverage(&self, library: &Library) -> Coverage {
-        let name = self.image.display();
-        match &self.elf {
-            Some(Elf::Bits32) => Coverage::None(format!(
-                "'{name}' is a 32-bit program, and the library is made for 64 bits"
-            )),
-            Some(Elf::Foreign) => {
-                Coverage::None(format!("'{name}' is made for another kind of processor"))
+        let Ok(path) = CString::new(self.image.as_os_str().as_bytes()) else {
+            return Coverage::Full;
+        };
+        let Some(obstacle) = image::obstacle(&path, &self.kind, library.serves_musl()) else {
+            return Coverage::Full;
+        };
+        let why = format!("'{}' {obstacle}", self.image.display());
+        match obstacle {
+            // In these a foreign library is an error, or at least a complaint.
+            Obstacle::Bits32 | Obstacle::Foreign | Obstacle::Musl => Coverage::None(why),
+            Obstacle::Static | Obstacle::Secure | Obstacle::Unreadable => {
+                Coverage::OnlyChildren(why)
             }
-            Some(Elf::Native { interpreter: None, .. }) if self.is_loader() => Coverage::Full,
-            Some(Elf::Native { interpreter: None, .. }) => Coverage::OnlyChildren(format!(
-                "'{name}' is linked statically, so that no library can be loaded into it"
-            )),
-            Some(Elf::Native { interpreter: Some(loader), .. })
-                if loader.contains("ld-musl") && !library.serves_musl() =>
-            {
-                Coverage::None(format!(
-                    "'{name}' is a program of musl, which this build of the library does not \
-                     serve (the released one does)"
-                ))
-            }
-            None => Coverage::OnlyChildren(format!("'{name}' is not a program that can be read")),
-            _ if self.is_secure() => Coverage::OnlyChildren(format!(
-                "'{name}' gains privileges (setuid, setgid or file capabilities), \
-                 and the system loads no foreign library into such a program"
-            )),
-            _ => Coverage::Full,
         }
-    }
-
-    /// Whether it is the dynamic linker itself, which is static and loads what follows it
-    /// (`ld.so PROGRAM`).
-    fn is_loader(&self) -> bool {
-        let name = self.image.file_name().unwrap_or_default().as_bytes();
-        name.starts_with(b"ld-linux") || name.starts_with(b"ld-musl")
-    }
-
-    /// Whether the kernel starts it in secure-execution mode (ld.so(8);
-    /// `cap_bprm_creds_from_file`, security/commoncap.c).
-    fn is_secure(&self) -> bool {
-        let Ok(found) = fs::metadata(&self.image) else { return false };
-        let nosuid =
-            statvfs(&self.image).is_ok_and(|fs| fs.f_flag.contains(StatVfsMountFlags::NOSUID));
-        let sets_ids = !nosuid && !no_new_privs().unwrap_or(false);
-        let changes_user =
-            sets_ids && found.mode() & 0o4000 != 0 && found.uid() != getuid().as_raw();
-        // Without the right to execute for the group, the bit means something else (inode(7)).
-        let changes_group =
-            sets_ids && found.mode() & 0o2010 == 0o2010 && found.gid() != getgid().as_raw();
-        let differs = geteuid() != getuid() || getegid() != getgid();
-        let gains = !nosuid
-            && !getuid().is_root()
-            && getxattr(&self.image, "security.capability", &mut [0; 64][..]).is_ok();
-        changes_user || changes_group || differs || gains
     }
 }
 
@@ -192,22 +150,10 @@ fn check_file(path: &Path, found: &Metadata) -> Result<(), Refusal> {
     Err(Refusal::cannot_run(format!("'{}' {why}", path.display())))
 }
 
-/// The beginning of a file, as much as the kernel looks at (`BINPRM_BUF_SIZE`,
-/// include/uapi/linux/binfmts.h).
-fn beginning(path: &Path) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if let Ok(file) = File::open(path) {
-        // What cannot be read is not looked at; execve(2) says what is wrong.
-        let _ = file.take(256).read_to_end(&mut bytes);
-    }
-    bytes
-}
-
-/// The interpreter that a script's first line names (execve(2), "Interpreter scripts").
-fn interpreter(beginning: &[u8]) -> Option<PathBuf> {
-    let line = beginning.strip_prefix(b"#!")?.split(|byte| *byte == b'\n').next()?;
-    let word = line.trim_ascii_start().split(|byte| *byte == b' ' || *byte == b'\t').next()?;
-    (!word.is_empty()).then(|| PathBuf::from(OsStr::from_bytes(word)))
+/// What a file is; [`Image::Other`] where it cannot be read, and execve(2) says what is wrong.
+fn look(path: &Path) -> Image {
+    let Ok(file) = File::open(path) else { return Image::Other };
+    look_at(|buffer, at| file.read_at(buffer, at).unwrap_or(0))
 }
 
 fn check_interpreter(script: &Path, interpreter: &Path) -> Result<(), Refusal> {
@@ -227,25 +173,5 @@ fn check_interpreter(script: &Path, interpreter: &Path) -> Result<(), Refusal> {
             "the script '{script}' names the interpreter {}, which is missing",
             interpreter.display()
         ))),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_line_names_the_interpreter() {
-        for (bytes, found) in [
-            (&b"#!/bin/sh\n"[..], Some("/bin/sh")),
-            (b"#! \t/usr/bin/env python3\n", Some("/usr/bin/env")),
-            (b"#!/bin/sh\r\n", Some("/bin/sh\r")),
-            (b"#!/bin/sh", Some("/bin/sh")),
-            (b"#!\n/bin/sh", None),
-            (b"\x7fELF", None),
-            (b"", None),
-        ] {
-            assert_eq!(interpreter(bytes), found.map(PathBuf::from), "{bytes:?}");
-        }
     }
 }

@@ -206,6 +206,19 @@ impl Log {
         }
     }
 
+    /// Whether a file was opened, where there is to be one.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        let is_file = self.place().is_some_and(|place| place.way == Way::File);
+        !is_file || Opened::unpack(self.opened.load(Ordering::Acquire)).is_some()
+    }
+
+    /// Whether this process, as the user that it is now, may open it again, where it is a file.
+    #[must_use]
+    pub fn can_be_opened(&self) -> bool {
+        self.place().is_none_or(|place| place.way != Way::File || way::open(place.path()).is_ok())
+    }
+
     fn place(&self) -> Option<&Place> {
         if self.stage.load(Ordering::Acquire) != SET {
             return None;
