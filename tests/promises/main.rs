@@ -4,6 +4,7 @@
 mod addresses;
 mod causes;
 mod changes;
+mod conflict;
 mod faults;
 mod forks;
 mod heap;
