@@ -186,6 +186,15 @@ pub struct Process {
     pub same_user: Option<bool>,
 }
 
+/// The options by which a socket shares its port on Linux (socket(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// `SO_REUSEADDR`.
+    pub reuseaddr: bool,
+    /// `SO_REUSEPORT`.
+    pub reuseport: bool,
+}
+
 /// A socket on the port that was asked for, whose address overlaps with the one asked for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortSocket {
@@ -214,6 +223,8 @@ pub struct PortSocket {
     pub owner: Fact<Process>,
     /// How it shares its port (Windows); known only of sockets whose calls were seen.
     pub sharing: Option<Sharing>,
+    /// Its options (Linux). The kernel shows those of other processes' sockets to nobody.
+    pub options: Fact<Options>,
 }
 
 impl Process {
@@ -250,6 +261,7 @@ impl PortSocket {
         peer_listens: Fact::Unknown(Why::NotAsked),
         owner: Fact::Unknown(Why::NotAsked),
         sharing: None,
+        options: Fact::Unknown(Why::NotAsked),
     };
 }
 

@@ -20,10 +20,11 @@ pub struct Sharing {
 }
 
 impl Sharing {
-    /// Whether both have SO_REUSEADDR and the holder does not listen. Users play no part.
-    fn gives_way(&self, holder: &Self, state: SocketState) -> Option<bool> {
-        let both = and(self.reuseaddr, holder.reuseaddr);
-        and(both, Some(state != SocketState::Listen))
+    /// Whether a socket in `state` gives way to one that has SO_REUSEADDR: it has the option too, and
+    /// does not listen. Users play no part.
+    #[must_use]
+    pub fn gives_way(&self, state: SocketState) -> Option<bool> {
+        and(self.reuseaddr, Some(state != SocketState::Listen))
     }
 
     /// Whether both have SO_REUSEPORT and are of one user, whom a TIME_WAIT no longer has.
@@ -40,9 +41,8 @@ impl Sharing {
     /// addresses ([`Reach::overlaps`](super::Reach::overlaps)): in bind, and for TCP in listen.
     #[must_use]
     pub fn is_refused_by(&self, holder: &Self, state: SocketState) -> Option<bool> {
-        let gives_way = self.gives_way(holder, state);
-        let shares = self.shares(holder, state);
-        and(not(gives_way), not(shares))
+        let reuses = and(self.reuseaddr, holder.gives_way(state));
+        and(not(reuses), not(self.shares(holder, state)))
     }
 
     /// The same where the kernel is to choose a port (port 0), and looks at one that `holder` has
@@ -59,7 +59,8 @@ impl Sharing {
         if state == SocketState::Udp {
             return self.is_refused_by(holder, state);
         }
-        let alone = and(self.gives_way(holder, state), not(self.shares(holder, state)));
+        let reuses = and(self.reuseaddr, holder.gives_way(state));
+        let alone = and(reuses, not(self.shares(holder, state)));
         not(and(Some(autobind_reuse), alone))
     }
 }
@@ -69,7 +70,7 @@ fn not(a: Option<bool>) -> Option<bool> {
 }
 
 /// What is not known matters only where the other one is true.
-fn and(a: Option<bool>, b: Option<bool>) -> Option<bool> {
+pub(crate) fn and(a: Option<bool>, b: Option<bool>) -> Option<bool> {
     match (a, b) {
         (Some(false), _) | (_, Some(false)) => Some(false),
         (Some(true), Some(true)) => Some(true),

@@ -12,7 +12,7 @@ use crate::address::Address;
 use crate::attempt::{Family, Function, Outcome, Protocol, Socket, SocketType};
 use crate::code::*;
 use crate::engine::{Answer, Command, Engine};
-use crate::facts::{Descriptor, Locality, PortSocket, Process, SocketState};
+use crate::facts::{Descriptor, Locality, Options, PortSocket, Process, SocketState};
 use crate::policy::Policy;
 use crate::record::{AttemptLine, Cut, Envelope, Event, Identity};
 use crate::text::Text;
