@@ -9,7 +9,7 @@ mod rules;
 
 use crate::attempt::{Family, Function};
 use crate::cause::Cause;
-use crate::facts::{Fact, PortSocket, Process, SocketState};
+use crate::facts::{Container, Fact, PortSocket, Process, Runtime, SocketState};
 use crate::record::Diagnosis;
 
 use super::Case;
@@ -165,10 +165,22 @@ fn may_be_innocent(case: &Case<'_>, socket: &PortSocket) -> bool {
     several && rules::is_in_the_way(case, socket) != Some(true)
 }
 
-/// Advises to end the holder, as far as it is known and not the first process of a system: by its
-/// service manager, which would start it again otherwise, or by a signal.
+/// Advises to end the holder, as far as it is known and not the first process of a system: by who
+/// runs it and would start it again otherwise, or by a signal.
 fn stop(socket: &PortSocket, say: &str, diagnosis: &mut Diagnosis) {
     let Some(owner) = owner(socket).filter(|o| o.pid > 1) else { return };
+    if let Some(container) = &owner.container {
+        return stop_container(container, say, diagnosis);
+    }
+    // Docker starts one for each port that a container publishes.
+    if owner.program.is_some_and(|program| program.file_name() == "docker-proxy") {
+        let port = socket.local.port().unwrap_or_default();
+        return fix_by(
+            diagnosis,
+            format_args!("see which container publishes the port, and stop that"),
+            format_args!("docker ps --filter publish={port}"),
+        );
+    }
     match &owner.service {
         // Its .socket unit would have the port as well, and start it again.
         Some(unit) => fix_by(
@@ -178,6 +190,32 @@ fn stop(socket: &PortSocket, say: &str, diagnosis: &mut Diagnosis) {
         ),
         None => fix_by(diagnosis, format_args!("{say}"), format_args!("kill {}", owner.pid)),
     }
+}
+
+fn stop_container(container: &Container, say: &str, diagnosis: &mut Diagnosis) {
+    let Container { runtime, name } = container;
+    let stop = match runtime {
+        Runtime::Docker => "docker stop",
+        Runtime::Podman => "podman stop",
+        Runtime::Nerdctl => "nerdctl stop",
+        Runtime::Machined => "machinectl stop",
+        // Which of the three it is does not show.
+        Runtime::Lxc => {
+            return fix(
+                diagnosis,
+                format_args!("{say}: container {name} (lxc-stop, lxc stop or incus stop)"),
+            );
+        }
+        // Whatever is stopped there is started again.
+        Runtime::Kubernetes => {
+            return fix_by(
+                diagnosis,
+                format_args!("see which pod it is, and delete or move that"),
+                format_args!("crictl ps --id {name}"),
+            );
+        }
+    };
+    fix_by(diagnosis, format_args!("{say}, with its container"), format_args!("{stop} {name}"));
 }
 
 /// Another port is a cure; names one where one is known to be free.

@@ -1,5 +1,6 @@
 //! Every cause on a made-up machine, told through the whole record.
 
+use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -12,7 +13,9 @@ use crate::address::Address;
 use crate::attempt::{Family, Function, Outcome, Protocol, Socket, SocketType};
 use crate::code::*;
 use crate::engine::{Answer, Command, Engine};
-use crate::facts::{Descriptor, Locality, Options, PortSocket, Process, SocketState};
+use crate::facts::{
+    Container, Descriptor, Locality, Options, PortSocket, Process, Runtime, SocketState,
+};
 use crate::policy::Policy;
 use crate::record::{AttemptLine, Cut, Envelope, Event, Identity};
 use crate::text::Text;

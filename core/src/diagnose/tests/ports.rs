@@ -124,6 +124,30 @@ fn a_service_is_stopped_by_its_manager() {
 }
 
 #[test]
+fn a_container_is_stopped_by_its_runtime() {
+    for (runtime, name, run) in [
+        (Runtime::Docker, "0123456789ab", Some("docker stop 0123456789ab")),
+        (Runtime::Podman, "0123456789ab", Some("podman stop 0123456789ab")),
+        (Runtime::Nerdctl, "0123456789ab", Some("nerdctl stop 0123456789ab")),
+        (Runtime::Machined, "web", Some("machinectl stop web")),
+        (Runtime::Kubernetes, "0123456789ab", Some("crictl ps --id 0123456789ab")),
+        (Runtime::Lxc, "web", None),
+    ] {
+        let container = Some(Container { runtime, name: Text::from(name) });
+        let owner = Process { container, ..process(8, "/sbin/nginx") };
+        let told = tell(|_| (), &[held(SocketState::Listen, owner)]);
+        assert_eq!(told["fixes"][0]["run"].as_str(), run, "{told}");
+        assert_says(&told, &format!("container {name}"));
+    }
+}
+
+#[test]
+fn a_port_that_docker_publishes_is_its_containers() {
+    let told = tell(|_| (), &[held(SocketState::Listen, process(8, "/usr/bin/docker-proxy"))]);
+    assert_eq!(told["fixes"][0]["run"], "docker ps --filter publish=8080", "{told}");
+}
+
+#[test]
 fn a_free_port_is_named() {
     let told =
         tell(|row| row.facts.free_port = Fact::Known(8081), &[held(SocketState::Listen, python())]);
