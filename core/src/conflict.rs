@@ -4,6 +4,7 @@
 //! address stands for the set of local addresses whose packets its socket takes; two sockets on a
 //! port overlap where these sets meet.
 
+pub mod linux;
 pub mod windows;
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -19,6 +20,20 @@ pub struct Reach {
     pub v6: Option<Ipv6Addr>,
     /// The index of the only interface that it uses (`SO_BINDTODEVICE`, socket(7)); 0 for all.
     pub device: u32,
+    /// What it is besides, on Linux.
+    side: Side,
+}
+
+/// Who takes none of the other's packets, and is in its way all the same: an IPv6 connection has
+/// 127.0.0.6 for an IPv4 address (`LOOPBACK4_IPV6`, include/net/ipv6.h), which is nobody's but lies
+/// within 0.0.0.0. Bound IPv6 addresses are IPv6 only (`__inet6_bind`), and in nobody's way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Side {
+    Neither,
+    /// An IPv4 socket at 0.0.0.0; an IPv6 one at ::ffff:0.0.0.0 is none.
+    Wildcard,
+    /// A connection at an IPv6 address, of a socket without IPV6_V6ONLY.
+    Connection,
 }
 
 impl Reach {
@@ -41,23 +56,39 @@ impl Reach {
     /// The reach of a socket at an address without a scope.
     #[must_use]
     pub fn of_ip(ip: IpAddr, v6only: bool, device: u32) -> Self {
-        // ::ffff:a.b.c.d is a.b.c.d in every respect.
-        match ip.to_canonical() {
-            IpAddr::V4(ip) => Self { v4: Some(ip), v6: None, device },
+        let is_wildcard = ip == IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let side = if is_wildcard { Side::Wildcard } else { Side::Neither };
+        // ::ffff:a.b.c.d takes what a.b.c.d does.
+        let (v4, v6) = match ip.to_canonical() {
+            IpAddr::V4(ip) => (Some(ip), None),
             IpAddr::V6(ip) => {
                 let both = ip.is_unspecified() && !v6only;
-                Self { v4: both.then_some(Ipv4Addr::UNSPECIFIED), v6: Some(ip), device }
+                (both.then_some(Ipv4Addr::UNSPECIFIED), Some(ip))
             }
-        }
+        };
+        Self { v4, v6, device, side }
     }
 
-    /// Whether both could take the same packet, so that they cannot have one port unless options
-    /// allow it.
+    /// The reach of a connection, or of what is left of one; `v6only` is that of its socket, which
+    /// has it from its listener.
+    #[must_use]
+    pub fn of_connection(ip: IpAddr, v6only: bool, device: u32) -> Self {
+        let reach = Self::of_ip(ip, v6only, device);
+        let is_v6 = reach.v6.is_some_and(|ip| !ip.is_unspecified());
+        if is_v6 && !v6only { Self { side: Side::Connection, ..reach } } else { reach }
+    }
+
+    /// Whether they cannot have one port unless options allow it: both could take the same packet,
+    /// or Linux has it so.
     #[must_use]
     pub fn overlaps(&self, other: &Self) -> bool {
         devices_meet(self.device, other.device)
             && (meet(self.v4, other.v4, Ipv4Addr::is_unspecified)
-                || meet(self.v6, other.v6, Ipv6Addr::is_unspecified))
+                || meet(self.v6, other.v6, Ipv6Addr::is_unspecified)
+                || matches!(
+                    (self.side, other.side),
+                    (Side::Wildcard, Side::Connection) | (Side::Connection, Side::Wildcard)
+                ))
     }
 
     /// Whether this one takes all that `other` does: whatever overlaps with `other` then also
@@ -67,15 +98,6 @@ impl Reach {
         (self.device == 0 || self.device == other.device)
             && covers(self.v4, other.v4, Ipv4Addr::is_unspecified)
             && covers(self.v6, other.v6, Ipv6Addr::is_unspecified)
-    }
-}
-
-/// Whether two addresses of sockets on one port overlap; `v6only` as for [`Reach::of`].
-#[must_use]
-pub fn overlap(a: &Address, a_v6only: bool, b: &Address, b_v6only: bool) -> bool {
-    match (Reach::of(a, a_v6only, 0), Reach::of(b, b_v6only, 0)) {
-        (Some(a), Some(b)) => a.overlaps(&b),
-        _ => false,
     }
 }
 
@@ -115,6 +137,11 @@ mod tests {
         (Address::V6 { ip: ip.parse().unwrap(), port: 80, scope: 0 }, v6only)
     }
 
+    fn overlap(a: &(Address, bool), b: &(Address, bool)) -> bool {
+        let [a, b] = [a, b].map(|(address, v6only)| Reach::of(address, *v6only, 0).unwrap());
+        a.overlaps(&b)
+    }
+
     fn addresses() -> [(Address, bool); 8] {
         [
             v4("0.0.0.0"),
@@ -138,8 +165,7 @@ mod tests {
     fn addresses_overlap_as_measured() {
         for (holder, row) in addresses().iter().zip(MEASURED) {
             for (attempt, cell) in addresses().iter().zip(row.chars()) {
-                let found = overlap(&holder.0, holder.1, &attempt.0, attempt.1);
-                assert_eq!(found, cell == 'x', "{holder:?} against {attempt:?}");
+                assert_eq!(overlap(holder, attempt), cell == 'x', "{holder:?}, {attempt:?}");
             }
         }
     }
@@ -158,6 +184,24 @@ mod tests {
         let [any4, loopback, _, dual, ..] = reaches;
         assert!(any4.covers(&loopback) && dual.covers(&any4));
         assert!(!loopback.covers(&any4) && !any4.covers(&dual));
+    }
+
+    /// In the order of `addresses`, on Linux 6.18: attempts beside what is left of connections.
+    #[test]
+    fn connections_overlap_as_measured() {
+        for (ip, v6only, row) in [
+            ("::1", false, "x..xxx.."),
+            ("::1", true, "...xxx.."),
+            ("127.0.0.1", false, "xx.x..xx"),
+            ("::ffff:127.0.0.1", false, "xx.x..xx"),
+        ] {
+            let connection = Reach::of_connection(ip.parse().unwrap(), v6only, 0);
+            for ((address, v6only), cell) in addresses().iter().zip(row.chars()) {
+                let attempt = Reach::of(address, *v6only, 0).unwrap();
+                assert_eq!(attempt.overlaps(&connection), cell == 'x', "{address:?} beside {ip}");
+                assert_eq!(connection.overlaps(&attempt), cell == 'x', "{ip} beside {address:?}");
+            }
+        }
     }
 
     #[test]
@@ -180,6 +224,5 @@ mod tests {
     fn other_addresses_have_no_reach() {
         let path = Address::Path("/run/a".into());
         assert_eq!(Reach::of(&path, false, 0), None);
-        assert!(!overlap(&path, false, &path, false));
     }
 }

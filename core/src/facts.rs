@@ -152,6 +152,47 @@ impl SocketState {
     }
 }
 
+/// Who runs a container.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Runtime {
+    /// Docker.
+    Docker,
+    /// Podman.
+    Podman,
+    /// containerd, by nerdctl.
+    Nerdctl,
+    /// Kubernetes, by whatever means.
+    Kubernetes,
+    /// LXC, LXD or Incus: their control groups look alike.
+    Lxc,
+    /// systemd-machined, for systemd-nspawn and others.
+    Machined,
+}
+
+impl Runtime {
+    /// Its name, for a sentence.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "Docker",
+            Self::Podman => "Podman",
+            Self::Nerdctl => "containerd",
+            Self::Kubernetes => "Kubernetes",
+            Self::Lxc => "LXC",
+            Self::Machined => "systemd",
+        }
+    }
+}
+
+/// A container, as its runtime names it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Container {
+    /// Who runs it.
+    pub runtime: Runtime,
+    /// The first twelve digits of its id, or its name where it has no id.
+    pub name: Text<64>,
+}
+
 /// A process that has a socket.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Process {
@@ -181,9 +222,20 @@ pub struct Process {
     pub inherited: bool,
     /// The service that it runs; on Linux the systemd unit that it belongs to.
     pub service: Option<Text<64>>,
+    /// The container that it is in, where the process that made the attempt is not (Linux).
+    pub container: Option<Container>,
     /// Whether it runs as the same user as the process that made the attempt (Windows); `None`
     /// where that is not known.
     pub same_user: Option<bool>,
+}
+
+/// The options by which a socket shares its port on Linux (socket(7)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// `SO_REUSEADDR`.
+    pub reuseaddr: bool,
+    /// `SO_REUSEPORT`.
+    pub reuseport: bool,
 }
 
 /// A socket on the port that was asked for, whose address overlaps with the one asked for.
@@ -214,6 +266,8 @@ pub struct PortSocket {
     pub owner: Fact<Process>,
     /// How it shares its port (Windows); known only of sockets whose calls were seen.
     pub sharing: Option<Sharing>,
+    /// Its options (Linux). The kernel shows those of other processes' sockets to nobody.
+    pub options: Fact<Options>,
 }
 
 impl Process {
@@ -231,6 +285,7 @@ impl Process {
         exiting: false,
         inherited: false,
         service: None,
+        container: None,
         same_user: None,
     };
 }
@@ -250,6 +305,7 @@ impl PortSocket {
         peer_listens: Fact::Unknown(Why::NotAsked),
         owner: Fact::Unknown(Why::NotAsked),
         sharing: None,
+        options: Fact::Unknown(Why::NotAsked),
     };
 }
 

@@ -7,6 +7,7 @@ mod catalogue;
 mod causes;
 mod changes;
 mod children;
+mod conflict;
 mod faults;
 mod forks;
 mod heap;

@@ -3,14 +3,16 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use bindshim_tests::{Room, programs};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
     Cure, OUTGOING, also, assert_diagnosis, assert_error, assert_holder, assert_says, assert_works,
-    failure_of as failure, listener, narrow_range, python, run_advice, staying, steps,
+    failure_of as failure, listener, narrow_range, python, run_advice, staying, steps, succeeds,
+    wait_for_state,
 };
 
 /// A client that tries a port of the kernel's range again and again is connected to itself one day.
@@ -236,4 +238,23 @@ fn sharing_needs_the_option_on_all_sockets_and_one_user() {
     let record = failure(steps(&room, &format!("{sharing} {port}")), &room);
     assert_eq!(also(&record), ["reuseport_mismatch"], "{record}");
     assert_says(&record, "of the same user, and that is user id 12345");
+}
+
+/// Also when they are over, and their server with them.
+#[test]
+fn ipv6_connections_keep_the_ipv4_wildcard_away() {
+    let room = Room::new();
+    let port = room.port();
+    let listener = TcpListener::bind(("::", port)).expect("a free port");
+    let client = TcpStream::connect(("::1", port)).expect("it listens");
+    let (server, _) = listener.accept().expect("a client has connected");
+    drop((listener, server));
+    drop(client);
+    wait_for_state(port, 6);
+    assert!(succeeds(&room, &format!("tcp4 bind 127.0.0.1 {port}")));
+    let record = failure(steps(&room, &format!("tcp4 bind 0.0.0.0 {port}")), &room);
+    // Rust's servers have SO_REUSEADDR.
+    assert_diagnosis(&record, "time_wait", [Cure::Yes, Cure::Yes]);
+    assert_eq!(record["diagnosis"]["also"], json!(["dual_stack_overlap"]), "{record}");
+    assert!(succeeds(&room, &format!("tcp4 reuse bind 0.0.0.0 {port}")));
 }

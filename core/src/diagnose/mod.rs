@@ -156,12 +156,14 @@ fn unknown(case: &Case<'_>, diagnosis: &mut Diagnosis) {
 fn missing(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     let Facts { descriptor, bound, reuseaddr_trial, .. } = case.facts;
     let owner = case.facts.sockets.iter().find_map(|s| tell::missing_owner(case, s));
+    let options = case.facts.sockets.iter().find_map(|socket| reason(&socket.options));
     let rows = [
         ("descriptor", reason(descriptor)),
         ("bound_address", reason(bound)),
         ("sockets", case.facts.sockets_unknown),
         ("owner", owner),
         ("reuseaddr_trial", reason(reuseaddr_trial)),
+        ("holder_options", options),
         ("unprivileged_port_start", reason(&case.facts.unprivileged_from)),
         ("capabilities", reason(&case.facts.can_bind_privileged)),
         ("local_addresses", reason(&case.facts.locality)),

@@ -5,10 +5,11 @@ mod hidden;
 mod holder;
 mod leftover;
 mod overlap;
+mod rules;
 
 use crate::attempt::{Family, Function};
 use crate::cause::Cause;
-use crate::facts::{Fact, PortSocket, Process, SocketState};
+use crate::facts::{Container, Fact, PortSocket, Process, Runtime, SocketState};
 use crate::record::Diagnosis;
 
 use super::Case;
@@ -51,8 +52,10 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         return true;
     }
     let sockets = &case.facts.sockets;
+    let may_be_it = |socket: &&PortSocket| rules::is_in_the_way(case, socket) != Some(false);
     let first = KINDS.iter().find_map(|(fits, tell)| {
-        sockets.iter().find(|socket| fits(case, socket)).map(|socket| (socket, tell))
+        let mut suspects = sockets.iter().filter(may_be_it);
+        suspects.find(|socket| fits(case, socket)).map(|socket| (socket, tell))
     });
     let Some((socket, tell)) = first else { return hidden::exhausted(case, diagnosis) };
     if may_be_innocent(case, socket) {
@@ -60,6 +63,7 @@ pub(super) fn detect(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         return true;
     }
     tell(case, socket, diagnosis);
+    rules::say_who_lacks_reuseaddr(case, socket, diagnosis);
     overlap::explain(case, socket, diagnosis);
     true
 }
@@ -72,13 +76,11 @@ fn is_about_a_port(case: &Case<'_>) -> bool {
 /// Who listens on the port, or has it as a UDP port, where something else refused the call first.
 /// Other sockets on it may not be in the way.
 pub(super) fn second_obstacle<'f>(case: &Case<'f>) -> Option<(Cause, Who<'f>)> {
-    let own = &case.attempt.socket;
-    // With the option on both sockets there may be no conflict.
-    if own.reuseport == Some(true) || (own.is_udp() && own.reuseaddr == Some(true)) {
-        return None;
-    }
-    let socket =
-        case.facts.sockets.iter().find(|s| is_listener(s) || s.state == SocketState::Udp)?;
+    let is_it = |socket: &&PortSocket| {
+        (is_listener(socket) || socket.state == SocketState::Udp)
+            && rules::is_in_the_way(case, socket) == Some(true)
+    };
+    let socket = case.facts.sockets.iter().find(is_it)?;
     let cause = match owner(socket) {
         _ if socket.state == SocketState::Udp => Cause::UdpPortTaken,
         Some(owner) if owner.is_own => Cause::OwnProcessHoldsPort,
@@ -152,25 +154,33 @@ fn is_hidden(_: &Case<'_>, socket: &PortSocket) -> bool {
     matches!(socket.state, SocketState::Listen | SocketState::Udp)
 }
 
-/// With SO_REUSEADDR or SO_REUSEPORT on, not every socket on the port is in the way
-/// (`inet_bind_conflict`, net/ipv4/inet_connection_sock.c): where there are several, which of them
-/// it is depends on options that are not to be seen. A listener always is, unless both sides share
-/// by SO_REUSEPORT. What nobody has is told as such, and does no one harm.
+/// Whether another one of several sockets may be in the way in its place. What nobody has is told as
+/// such, and does no one harm.
 fn may_be_innocent(case: &Case<'_>, socket: &PortSocket) -> bool {
-    let own = &case.attempt.socket;
-    let shares = own.reuseport == Some(true);
     let is_other = |other: &PortSocket| match (owner(socket), owner(other)) {
         (Some(leading), Some(other)) => leading.pid != other.pid,
         _ => !core::ptr::eq(socket, other),
     };
     let several = socket.inode.is_some() && case.facts.sockets.iter().any(is_other);
-    several && (shares || own.reuseaddr == Some(true) && !is_listener(socket))
+    several && rules::is_in_the_way(case, socket) != Some(true)
 }
 
-/// Advises to end the holder, as far as it is known and not the first process of a system: by its
-/// service manager, which would start it again otherwise, or by a signal.
+/// Advises to end the holder, as far as it is known and not the first process of a system: by who
+/// runs it and would start it again otherwise, or by a signal.
 fn stop(socket: &PortSocket, say: &str, diagnosis: &mut Diagnosis) {
     let Some(owner) = owner(socket).filter(|o| o.pid > 1) else { return };
+    if let Some(container) = &owner.container {
+        return stop_container(container, say, diagnosis);
+    }
+    // Docker starts one for each port that a container publishes.
+    if owner.program.is_some_and(|program| program.file_name() == "docker-proxy") {
+        let port = socket.local.port().unwrap_or_default();
+        return fix_by(
+            diagnosis,
+            format_args!("see which container publishes the port, and stop that"),
+            format_args!("docker ps --filter publish={port}"),
+        );
+    }
     match &owner.service {
         // Its .socket unit would have the port as well, and start it again.
         Some(unit) => fix_by(
@@ -180,6 +190,32 @@ fn stop(socket: &PortSocket, say: &str, diagnosis: &mut Diagnosis) {
         ),
         None => fix_by(diagnosis, format_args!("{say}"), format_args!("kill {}", owner.pid)),
     }
+}
+
+fn stop_container(container: &Container, say: &str, diagnosis: &mut Diagnosis) {
+    let Container { runtime, name } = container;
+    let stop = match runtime {
+        Runtime::Docker => "docker stop",
+        Runtime::Podman => "podman stop",
+        Runtime::Nerdctl => "nerdctl stop",
+        Runtime::Machined => "machinectl stop",
+        // Which of the three it is does not show.
+        Runtime::Lxc => {
+            return fix(
+                diagnosis,
+                format_args!("{say}: container {name} (lxc-stop, lxc stop or incus stop)"),
+            );
+        }
+        // Whatever is stopped there is started again.
+        Runtime::Kubernetes => {
+            return fix_by(
+                diagnosis,
+                format_args!("see which pod it is, and delete or move that"),
+                format_args!("crictl ps --id {name}"),
+            );
+        }
+    };
+    fix_by(diagnosis, format_args!("{say}, with its container"), format_args!("{stop} {name}"));
 }
 
 /// Another port is a cure; names one where one is known to be free.

@@ -80,7 +80,7 @@ fn by_bpf_program(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         (Fact::Unknown(_), _) => return false,
     };
     found(diagnosis, Cause::CgroupBpfDenied, certainty);
-    bpf_program(diagnosis);
+    bpf_program(case, diagnosis);
     true
 }
 
@@ -110,7 +110,7 @@ fn by_elimination(case: &Case<'_>, diagnosis: &mut Diagnosis) -> bool {
         Cause::SelinuxDenied => selinux(case, diagnosis),
         Cause::LandlockDenied => landlock(diagnosis),
         Cause::ApparmorDenied => apparmor(case, diagnosis),
-        _ => bpf_program(diagnosis),
+        _ => bpf_program(case, diagnosis),
     }
     for other in others {
         let _ = diagnosis.also.try_push(*other);
@@ -194,17 +194,24 @@ fn apparmor(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     );
 }
 
-fn bpf_program(diagnosis: &mut Diagnosis) {
+fn bpf_program(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     say!(
         diagnosis.summary,
         "no rule of the kernel's own refuses this: a BPF program on the cgroup of this process may"
     );
-    fix(
-        diagnosis,
-        format_args!(
-            "of a systemd service: see SocketBindDeny= and SocketBindAllow= (systemctl show -p SocketBindDeny,SocketBindAllow UNIT)"
+    match &case.facts.rights.unit {
+        Some(unit) => fix_by(
+            diagnosis,
+            format_args!("see SocketBindDeny= and SocketBindAllow= of its systemd service"),
+            format_args!("systemctl show -p SocketBindDeny,SocketBindAllow {unit}"),
         ),
-    );
+        None => fix(
+            diagnosis,
+            format_args!(
+                "of a systemd service: see SocketBindDeny= and SocketBindAllow= in its unit"
+            ),
+        ),
+    }
     fix_by(
         diagnosis,
         format_args!("else see which programs there are, as root"),

@@ -4,7 +4,7 @@ use core::fmt;
 
 use crate::cause::Cause;
 use crate::code::System;
-use crate::facts::{Fact, PortSocket, Process, SocketState, Why};
+use crate::facts::{Container, Fact, PortSocket, Process, SocketState, Why};
 use crate::record::{Certainty, Diagnosis, Fix, Holder};
 use crate::text::Text;
 
@@ -113,7 +113,7 @@ struct Named<'a>(&'a Process);
 
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Process { pid, program, script, uid, user, service, .. } = self.0;
+        let Process { pid, program, script, uid, user, service, container, .. } = self.0;
         match program {
             Some(program) => f.write_str(program.file_name())?,
             None => f.write_str("a program whose name is not known")?,
@@ -122,6 +122,9 @@ impl fmt::Display for Named<'_> {
             write!(f, " {script}")?;
         }
         write!(f, " (pid {pid}")?;
+        if let Some(Container { runtime, name }) = container {
+            write!(f, ", {} container {name}", runtime.name())?;
+        }
         if let Some(service) = service {
             write!(f, ", service {service}")?;
         }

@@ -1,5 +1,6 @@
 //! Every cause on a made-up machine, told through the whole record.
 
+use std::format;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -13,7 +14,9 @@ use crate::attempt::{Family, Function, Outcome, Protocol, Socket, SocketType};
 use crate::catalogue;
 use crate::code::*;
 use crate::engine::{Answer, Command, Engine};
-use crate::facts::{Descriptor, Locality, PortSocket, Process, SocketState};
+use crate::facts::{
+    Container, Descriptor, Locality, Options, PortSocket, Process, Runtime, SocketState,
+};
 use crate::policy::Policy;
 use crate::record::{AttemptLine, Cut, Envelope, Event, Identity};
 use crate::text::Text;

@@ -32,6 +32,8 @@ pub struct Rights {
     pub filter_refuses: Fact<bool>,
     /// Whether SELinux enforces its policy.
     pub selinux_enforces: Fact<bool>,
+    /// The systemd service that it belongs to; `None` where there is none, or none is known.
+    pub unit: Option<Text<64>>,
     /// The AppArmor profile that it is confined by.
     pub apparmor: Fact<Option<Text<64>>>,
 }
@@ -45,6 +47,7 @@ impl Rights {
         no_new_privileges: Fact::Unknown(Why::NotAsked),
         filter_refuses: Fact::Unknown(Why::NotAsked),
         selinux_enforces: Fact::Unknown(Why::NotAsked),
+        unit: None,
         apparmor: Fact::Unknown(Why::NotAsked),
     };
 

@@ -7,6 +7,7 @@
 //! The steps are not inlined, so that the stack of one is given back before the next.
 
 mod listed;
+mod options;
 mod place;
 pub(super) mod rights;
 mod sharers;
@@ -217,6 +218,7 @@ fn port(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     for row in found.rows() {
         add_socket(row, target.protocol, facts);
         fill_owner(row, missing, query.pid, &mut buffers, facts);
+        options::fill_own(query, row, facts);
     }
     let buffers = sockdiag::Buffers { one: &mut *short, many: &mut *netlink };
     facts.vanishing = is_vanishing(&target, found, buffers, limits);

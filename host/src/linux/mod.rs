@@ -3,6 +3,7 @@
 mod addresses;
 pub mod cleared;
 pub mod clock;
+mod container;
 mod descriptor;
 pub mod facts;
 mod files;

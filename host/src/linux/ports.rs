@@ -86,7 +86,11 @@ impl Found {
 
     /// Takes a row in where it overlaps with the target and is not there yet.
     fn add(&mut self, target: &Target, row: &Row) {
-        let overlaps = row.reach().overlaps(&target.reach);
+        self.add_with(row.reach(), target, row);
+    }
+
+    fn add_with(&mut self, reach: Reach, target: &Target, row: &Row) {
+        let overlaps = reach.overlaps(&target.reach);
         let is_own = target.cookie == Some(row.cookie);
         if !overlaps || is_own || self.rows().iter().any(|known| known.cookie == row.cookie) {
             return;
@@ -120,6 +124,9 @@ pub(super) fn find(
         find_tcp(&mut diagnostics, target, found)
     };
     result.map_err(Failure::why)?;
+    if found.total == 0 && target.reach.v4.is_some_and(|ip| ip.is_unspecified()) {
+        find_odd(&mut diagnostics, target, found).map_err(Failure::why)?;
+    }
     if found.rows().first().is_some_and(|row| row.state(target.protocol).is_kept_on_purpose()) {
         found.unused_port = unused_port(&mut diagnostics, target).unwrap_or(0);
     }
@@ -198,6 +205,19 @@ fn walk(
         diagnostics.each(all, &mut |row| found.add(target, row))?;
     }
     Ok(())
+}
+
+/// Takes in IPv6 connections, which may be in the way of 0.0.0.0 ([`Reach::of_connection`]): only
+/// where nothing else is, since the kernel does not tell whether they are.
+#[inline(never)]
+fn find_odd(
+    diagnostics: &mut Diagnostics<'_>,
+    target: &Target,
+    found: &mut Found,
+) -> Result<(), Failure> {
+    let states = if target.protocol == UDP { ANY } else { CONNECTED };
+    let all = All { family: INET6, protocol: target.protocol, port: target.port, states };
+    diagnostics.each(all, &mut |row| found.add_with(row.reach_as_dual(), target, row))
 }
 
 /// Finds the sockets in `states` that overlap with the target, those of its own family or of both.

@@ -130,7 +130,7 @@ pub(super) fn fill(subject: Subject, buffers: &mut Buffers<'_>, process: &mut Pr
         process.user = None;
     }
     if !process.is_own {
-        process.service = unit::find(subject.pid, subject.own, buffers.short);
+        unit::fill(subject.pid, subject.own, buffers.short, process);
     }
     process.inherited = process.inherited && is_left_behind(subject.pid, buffers.short);
     process.is_parent = process.same_program

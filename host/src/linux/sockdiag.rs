@@ -179,6 +179,14 @@ impl Row {
         Reach::of_ip(self.ip(&self.ip), self.v6only != 0, self.device)
     }
 
+    /// The same if it is a connection of a socket without IPV6_V6ONLY, which the kernel does not
+    /// tell of connections.
+    pub(super) fn reach_as_dual(&self) -> Reach {
+        let is_connection = self.remote_port != 0;
+        let reach = if is_connection { Reach::of_connection } else { Reach::of_ip };
+        reach(self.ip(&self.ip), self.v6only != 0, self.device)
+    }
+
     /// The user who made it; `None` where no process has it: the kernel then says 0.
     pub(super) fn uid(&self) -> Option<u32> {
         (self.inode != 0).then_some(self.uid)

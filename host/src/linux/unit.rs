@@ -1,25 +1,41 @@
-//! The systemd unit that a process belongs to, by its control group.
+//! The container or the systemd unit that a process belongs to, by its control group.
 
+use bindshim_core::facts::Process;
 use bindshim_core::text::Text;
 
+use super::container;
 use super::files::{self, ShortPath};
 use super::procfs::Stat;
 
-/// Writes the service of the system manager that `pid` belongs to, if `own` is not part of the same
-/// one: to stop it by its manager would stop both. Services of a user's manager are left alone.
+/// Fills in the container that `pid` is in, or the service of the system manager that it belongs to,
+/// if `own` is not part of the same one: to stop it by its manager would stop both. Services of a
+/// user's manager are left alone.
 #[inline(never)]
-pub(super) fn find(pid: u32, own: u32, buffer: &mut [u8]) -> Option<Text<64>> {
-    let mut text = Text::EMPTY;
+pub(super) fn fill(pid: u32, own: u32, buffer: &mut [u8], process: &mut Process) {
     let (theirs, ours) = buffer.split_at_mut(buffer.len() / 2);
-    let unit = service(read(pid, theirs)?)?;
-    let stops_others = STOPS_OTHERS.iter().any(|name| unit.starts_with(name.as_bytes()));
-    if stops_others || read(own, ours).and_then(service) == Some(unit) {
-        return None;
+    let Some(theirs) = read(pid, theirs) else { return };
+    let own_group = read(own, ours).unwrap_or_default();
+    let container = container::find(theirs);
+    if container != container::find(own_group) {
+        // A service in a container is not one of the manager out here.
+        process.container = container;
+        return;
     }
-    text.push_bytes(unit);
+    let Some(unit) = service(theirs) else { return };
+    let stops_others = STOPS_OTHERS.iter().any(|name| unit.starts_with(name.as_bytes()));
+    if stops_others || service(own_group) == Some(unit) {
+        return;
+    }
     // What a service has started beside itself is no reason to stop it.
-    let is_main = Stat::read(pid, ours).is_ok_and(|stat| stat.ppid == 1);
-    is_main.then_some(text)
+    if Stat::read(pid, ours).is_ok_and(|stat| stat.ppid == 1) {
+        process.service = Some(Text::from_bytes(unit));
+    }
+}
+
+/// The service of the system manager that `pid` belongs to, as it is seen here.
+#[inline(never)]
+pub(super) fn of(pid: u32, buffer: &mut [u8]) -> Option<Text<64>> {
+    service(read(pid, buffer)?).map(Text::from_bytes)
 }
 
 /// Services that more than a port hangs on: containers, logins, the desktop, what systemd needs

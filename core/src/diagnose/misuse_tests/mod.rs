@@ -138,6 +138,7 @@ fn rights(change: impl FnOnce(&mut Rights)) -> Facts {
         no_new_privileges: Known(false),
         filter_refuses: Known(false),
         selinux_enforces: Known(false),
+        unit: None,
         apparmor: Known(None),
     };
     change(&mut rights);

@@ -49,6 +49,16 @@ pub(super) fn refusals() -> Vec<Row> {
             command: Some("bpftool cgroup tree"),
             ..row(tcp4(8080), EPERM, rights(|_| {}), "cgroup_bpf_denied", BPF)
         }),
+        probable(Row {
+            command: Some("systemctl show -p SocketBindDeny,SocketBindAllow web.service"),
+            ..row(
+                tcp4(8080),
+                EPERM,
+                rights(|r| r.unit = Some(Text::from("web.service"))),
+                "cgroup_bpf_denied",
+                BPF,
+            )
+        }),
         row(
             tcp4(8080),
             EPERM,

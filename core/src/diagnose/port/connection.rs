@@ -11,6 +11,7 @@ use super::super::Case;
 use super::super::tell::{Who, fix, fix_by, found, say};
 use super::super::word::Word;
 use super::is_owned_connection;
+use super::rules::reuseaddr_cures;
 
 /// Which side made a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,8 +81,8 @@ pub(super) fn outgoing(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Dia
         ),
         None => say!(diagnosis.summary, "{} has an outgoing connection from {local}", Who(socket)),
     }
-    // The client's socket has no SO_REUSEADDR, and it may end at any time.
-    diagnosis.reuseaddr_cures = Some(false);
+    // Clients seldom have the option, and may end at any time.
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case).or(Some(false));
     diagnosis.retry_cures = None;
     let port = local.port().unwrap_or_default();
     if let Fact::Known((first, last)) = case.facts.ephemeral {

@@ -1,12 +1,12 @@
 //! Sockets that somebody has on purpose: they listen, are bound, or take datagrams.
 
 use crate::cause::Cause;
-use crate::code::System;
-use crate::facts::{PortSocket, SocketState};
+use crate::facts::PortSocket;
 use crate::record::{Certainty, Diagnosis};
 
 use super::super::Case;
 use super::super::tell::{Who, fix, found, say};
+use super::rules::reuseaddr_cures;
 use super::{another_port, owner, stop};
 
 pub(in crate::diagnose) fn vanishing(diagnosis: &mut Diagnosis) {
@@ -30,9 +30,7 @@ pub(in crate::diagnose) fn own_process(
         socket.state.name()
     );
     diagnosis.retry_cures = Some(false);
-    // On Linux a socket that does not listen gives way where both have the option.
-    let may_give_way = case.code.system == System::Linux && socket.state != SocketState::Listen;
-    diagnosis.reuseaddr_cures = if may_give_way { None } else { Some(false) };
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case);
     if !socket.state.is_kept_on_purpose() {
         say!(diagnosis.summary, ", a connection that outlives its listener");
         fix(
@@ -103,8 +101,8 @@ pub(super) fn bound_not_listening(case: &Case<'_>, socket: &PortSocket, diagnosi
         Who(socket),
         socket.local
     );
-    // With the option on both sockets the new one would take the port away from the holder.
-    diagnosis.reuseaddr_cures = None;
+    // Where it does, the new one takes the port away from the holder.
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case);
     diagnosis.retry_cures = Some(false);
     stop(socket, "stop it if you do not need it", diagnosis);
     another_port(case, "one of the two", diagnosis);
@@ -123,7 +121,9 @@ pub(super) fn udp(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosi
             say!(diagnosis.summary, "{} already has the UDP port {}", Who(socket), socket.local)
         }
     }
-    diagnosis.reuseaddr_cures = if socket.remote.is_some() { Some(false) } else { None };
+    // Clients seldom have the option.
+    let unless_known = socket.remote.is_some().then_some(false);
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case).or(unless_known);
     diagnosis.retry_cures = if socket.remote.is_some() { None } else { Some(false) };
     stop(socket, "stop it if you do not need it", diagnosis);
     another_port(case, "one of the two", diagnosis);

@@ -12,6 +12,7 @@ use crate::record::{Certainty, Diagnosis};
 use super::super::Case;
 use super::super::tell::{Span, Who, fix, fix_by, found, say};
 use super::connection::peer_is_a_client;
+use super::rules::reuseaddr_cures;
 use super::{Fits, is_orphan, is_time_wait, stop};
 
 /// How old it is cannot be seen: a peer that closes its side first is ordinary while an answer is
@@ -25,7 +26,7 @@ pub(super) fn close_wait(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut D
         Who(socket),
         socket.local
     );
-    diagnosis.reuseaddr_cures = option_would_cure(case, None);
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case);
     diagnosis.retry_cures = None;
     stop(socket, "if it lasts, stop the process that does not close it", diagnosis);
 }
@@ -39,7 +40,7 @@ pub(super) fn lingering(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Di
         Some(remote) => say!(diagnosis.summary, " on {} with {remote}", socket.local),
         None => say!(diagnosis.summary, " on {}", socket.local),
     }
-    diagnosis.reuseaddr_cures = option_would_cure(case, None);
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case);
     diagnosis.retry_cures = Some(false);
     if incoming {
         stop(socket, "stop that process, or let its connection end", diagnosis);
@@ -94,8 +95,8 @@ fn waiting_cures(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     diagnosis.retry_after_ms =
         last.clone().all(|ms| ms.is_some()).then(|| last.flatten().max()).flatten();
     diagnosis.retry_cures = Some(true);
-    diagnosis.reuseaddr_cures =
-        option_would_cure(case, case.facts.reuseaddr_trial.known().copied());
+    let tried = case.facts.reuseaddr_trial.known().copied();
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case).or(tried);
     let option_is_on = case.attempt.socket.reuseaddr == Some(true);
     match diagnosis.retry_after_ms {
         Some(ms) => say!(diagnosis.summary, "; the port is free in {}", Span(ms)),
@@ -199,9 +200,4 @@ fn reuseaddr_advice() -> fmt::Arguments<'static> {
     format_args!(
         "for next time: set SO_REUSEADDR before bind from the first start on (bindshim-run --reuseaddr does)"
     )
-}
-
-/// Whether SO_REUSEADDR would have cured it: not where it was on already.
-fn option_would_cure(case: &Case<'_>, tried: Option<bool>) -> Option<bool> {
-    if case.attempt.socket.reuseaddr == Some(true) { Some(false) } else { tried }
 }

@@ -12,14 +12,14 @@ use crate::record::Diagnosis;
 use super::super::Case;
 use super::super::tell::{fix, say};
 
-/// Names the overlaps in `also`, and says them. Connections are at one address each, whatever their
-/// server was bound to: there they explain nothing.
+/// Names the overlaps in `also`, and says them.
 pub(super) fn explain(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
-    if !socket.state.is_kept_on_purpose() {
-        return;
-    }
     let Some(ours) = case.attempt.address.as_ref().and_then(Address::ip) else { return };
     let Some(theirs) = socket.local.ip() else { return };
+    if !socket.state.is_kept_on_purpose() {
+        connection(ours, theirs, diagnosis);
+        return;
+    }
     stacks(ours, theirs, diagnosis);
     wildcards(ours, theirs, diagnosis);
     devices(case, socket, diagnosis);
@@ -32,6 +32,10 @@ fn note(diagnosis: &mut Diagnosis, cause: Cause) -> bool {
 
 /// IPv6 sockets that take IPv4 packets (ipv6(7), `IPV6_V6ONLY`).
 fn stacks(ours: IpAddr, theirs: IpAddr, diagnosis: &mut Diagnosis) {
+    // A UDP socket that is connected.
+    if connection(ours, theirs, diagnosis) {
+        return;
+    }
     if ours.is_ipv4() == theirs.is_ipv4() || !note(diagnosis, Cause::DualStackOverlap) {
         return;
     }
@@ -47,6 +51,20 @@ fn stacks(ours: IpAddr, theirs: IpAddr, diagnosis: &mut Diagnosis) {
     } else {
         say!(diagnosis.summary, "; that takes IPv4 as well (its IPV6_V6ONLY is off)");
     }
+}
+
+/// Connections are at one address each, whatever their server was bound to: that explains nothing.
+/// But one of IPv6 is in the way of 0.0.0.0 ([`crate::conflict::Reach::of_connection`]).
+fn connection(ours: IpAddr, theirs: IpAddr, diagnosis: &mut Diagnosis) -> bool {
+    let is_specific = theirs.to_canonical().is_ipv6() && !theirs.is_unspecified();
+    let is_odd = ours.is_ipv4() && is_specific;
+    if is_odd && note(diagnosis, Cause::DualStackOverlap) {
+        say!(
+            diagnosis.summary,
+            "; to the kernel an IPv6 connection is in the way of {ours} (IPV6_V6ONLY is off there)"
+        );
+    }
+    is_odd
 }
 
 fn wildcards(ours: IpAddr, theirs: IpAddr, diagnosis: &mut Diagnosis) {
@@ -87,11 +105,12 @@ fn reuseport(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
         (Fact::Known(ours), Some(theirs)) => ours != theirs,
         _ => false,
     };
+    let has_it = socket.options.known().map(|options| options.reuseport);
     if case.attempt.socket.reuseport == Some(true) {
         if !note(diagnosis, Cause::ReuseportMismatch) {
             return;
         }
-        if other_user {
+        if other_user && has_it != Some(false) {
             say!(
                 diagnosis.summary,
                 "; SO_REUSEPORT shares only with sockets of the same user, and that is user id {}",

@@ -124,6 +124,30 @@ fn a_service_is_stopped_by_its_manager() {
 }
 
 #[test]
+fn a_container_is_stopped_by_its_runtime() {
+    for (runtime, name, run) in [
+        (Runtime::Docker, "0123456789ab", Some("docker stop 0123456789ab")),
+        (Runtime::Podman, "0123456789ab", Some("podman stop 0123456789ab")),
+        (Runtime::Nerdctl, "0123456789ab", Some("nerdctl stop 0123456789ab")),
+        (Runtime::Machined, "web", Some("machinectl stop web")),
+        (Runtime::Kubernetes, "0123456789ab", Some("crictl ps --id 0123456789ab")),
+        (Runtime::Lxc, "web", None),
+    ] {
+        let container = Some(Container { runtime, name: Text::from(name) });
+        let owner = Process { container, ..process(8, "/sbin/nginx") };
+        let told = tell(|_| (), &[held(SocketState::Listen, owner)]);
+        assert_eq!(told["fixes"][0]["run"].as_str(), run, "{told}");
+        assert_says(&told, &format!("container {name}"));
+    }
+}
+
+#[test]
+fn a_port_that_docker_publishes_is_its_containers() {
+    let told = tell(|_| (), &[held(SocketState::Listen, process(8, "/usr/bin/docker-proxy"))]);
+    assert_eq!(told["fixes"][0]["run"], "docker ps --filter publish=8080", "{told}");
+}
+
+#[test]
 fn a_free_port_is_named() {
     let told =
         tell(|row| row.facts.free_port = Fact::Known(8081), &[held(SocketState::Listen, python())]);
@@ -182,6 +206,46 @@ fn overlaps_say_why_another_address_is_in_the_way() {
         assert_eq!(told["also"].as_array().unwrap().len(), usize::from(also != "[]"), "{told}");
         assert_says(&told, word);
     }
+}
+
+fn options(reuseaddr: bool, reuseport: bool) -> Fact<Options> {
+    Fact::Known(Options { reuseaddr, reuseport })
+}
+
+#[test]
+fn options_that_are_known_decide() {
+    let bound = |its| PortSocket { options: its, ..held(SocketState::Bound, python()) };
+    let unknown = Fact::Unknown(Why::NotAsked);
+    for (its, cures, says) in [
+        (options(true, false), Some(true), "SO_REUSEADDR is on there, but not here"),
+        (options(false, true), Some(false), "bound without listening"),
+        (unknown, None, "bound without listening"),
+    ] {
+        let told = tell(|_| (), &[bound(its)]);
+        assert_told(&told, "bound_not_listening", "certain", [cures, Some(false)]);
+        assert_says(&told, says);
+    }
+    let reuses = |row: &mut Row| row.attempt.socket.reuseaddr = Some(true);
+    let told = tell(reuses, &[bound(options(false, false))]);
+    assert_told(&told, "bound_not_listening", "certain", [Some(false), Some(false)]);
+    assert_says(&told, "SO_REUSEADDR is on here, but not there");
+    // One that gives way is not the one in the way.
+    let other = PortSocket { owner: Fact::Known(process(7, "/bin/other")), ..bound(unknown) };
+    let told = tell(reuses, &[bound(options(true, false)), other]);
+    assert_says(&told, "other (pid 7");
+}
+
+#[test]
+fn an_ipv6_connection_is_in_the_way_of_the_ipv4_wildcard() {
+    let left = PortSocket {
+        local: address("[::1]:8080"),
+        remote: Some(address("[::1]:50000")),
+        ..orphan(SocketState::TimeWait, Some(1000))
+    };
+    let told = tell(|_| (), &[left]);
+    assert_told(&told, "time_wait", "certain", [None, Some(true)]);
+    assert_eq!(told["also"], serde_json::json!(["dual_stack_overlap"]), "{told}");
+    assert_says(&told, "an IPv6 connection is in the way of 0.0.0.0");
 }
 
 #[test]

@@ -88,4 +88,5 @@ fn copy(from: &Process, to: &mut Process) {
     to.exiting = from.exiting;
     to.inherited = from.inherited;
     to.service = from.service;
+    to.container = from.container;
 }

@@ -13,6 +13,7 @@ use super::super::files::{self, ShortPath};
 use super::super::procfs::Status;
 use super::super::signals;
 use super::super::system;
+use super::super::unit;
 use super::{Query, Scratch, numbers_processes_as_we_do, own_pid, why_unread};
 
 /// Capabilities that a bind or its options need.
@@ -49,6 +50,7 @@ pub(super) fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts
     if status.effective_capabilities.is_some_and(|own| own & OF_NETWORKS != 0) {
         rights.owns_network = owns_network(query.tid, status.seccomp != Some(0));
     }
+    rights.unit = unit::of(query.pid, &mut scratch.short);
     if query.code.number == code::EACCES {
         security_modules(query.tid, &mut scratch.short, rights);
     }

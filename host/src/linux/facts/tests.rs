@@ -11,7 +11,7 @@ use bindshim_core::text::Text;
 use rustix::net::{AddressFamily, SocketFlags, ipproto, socket_with, sockopt};
 
 use super::super::clock::monotonic_ns;
-use bindshim_core::facts::PortSocket;
+use bindshim_core::facts::{Options, PortSocket};
 
 use super::*;
 use crate::memory::Mapped;
@@ -65,6 +65,27 @@ fn gathered(query: &Query<'_>) -> Facts {
 /// What stands in the way of a bind to `ip` and `port`.
 fn in_the_way(ip: &str, port: u16) -> Facts {
     gathered(&query(&attempt(ip, port), code::EADDRINUSE))
+}
+
+/// A socket that is bound and does not listen, and its port.
+fn bound(reuseaddr: bool) -> (OwnedFd, u16) {
+    let socket = stream(AddressFamily::INET);
+    sockopt::set_socket_reuseaddr(&socket, reuseaddr).unwrap();
+    rustix::net::bind(&socket, &SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+    let port = SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap().port();
+    (socket, port)
+}
+
+#[test]
+fn options_are_those_of_own_sockets() {
+    for reuseaddr in [false, true] {
+        let expected = Fact::Known(Options { reuseaddr, reuseport: false });
+        let (socket, port) = bound(reuseaddr);
+        assert_eq!(in_the_way("127.0.0.1", port).sockets[0].options, expected);
+        let _keeper = Keeper::of(socket, "");
+        let theirs = in_the_way("127.0.0.1", port).sockets[0].options;
+        assert_eq!(theirs, Fact::Unknown(Why::NotAsked));
+    }
 }
 
 /// A shell that has `socket` as descriptor 3, runs a script, and waits until it is dropped.
