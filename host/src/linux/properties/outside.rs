@@ -59,7 +59,8 @@ fn encode(address: &Address, families: Families, original: &[u8]) -> Vec<u8> {
 
 /// The bytes of a name: those of its text, where it needed no other spelling.
 fn spelled(text: &Text<128>, given: &[u8]) -> Vec<u8> {
-    let is_plain = std::str::from_utf8(given).is_ok_and(is_one_line);
+    let is_shown = |text: &str| Text::<128>::whole(format_args!("{text}")).is_some();
+    let is_plain = std::str::from_utf8(given).is_ok_and(is_shown);
     if is_plain { text.as_str().as_bytes() } else { given }.to_vec()
 }
 
