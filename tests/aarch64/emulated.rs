@@ -23,16 +23,6 @@ pub(crate) const GLIBC: Libc = Libc { kind: Kind::Aarch64, name: "glibc" };
 /// Debian's for that machine, which `.ci/setup` puts beside the other tools.
 pub(crate) const MUSL: Libc = Libc { kind: Kind::Aarch64Musl, name: "musl" };
 
-impl Libc {
-    /// The directory in which its loader is found by an absolute name.
-    fn root(self) -> PathBuf {
-        match self.kind {
-            Kind::Aarch64 => PathBuf::from("/usr/aarch64-linux-gnu"),
-            _ => victims::tools().join("aarch64-musl"),
-        }
-    }
-}
-
 /// A room, and the emulator.
 pub(crate) struct Emulated {
     pub(crate) room: Room,
@@ -51,7 +41,10 @@ impl Emulated {
     /// A run of one of our commands.
     #[track_caller]
     pub(crate) fn command(&self, name: &str, arguments: &str) -> Subject {
-        self.emulate(GLIBC, &self.under_test(name), None).args(arguments.split_whitespace())
+        Subject::new(&self.room, programs::find("qemu-aarch64"))
+            .args(["-L", "/usr/aarch64-linux-gnu"])
+            .args([self.under_test(name)])
+            .args(arguments.split_whitespace())
     }
 
     /// Runs a victim bare and covered, which must end with `code` and behave the same both times.
@@ -89,7 +82,9 @@ impl Emulated {
 
     fn emulate(&self, libc: Libc, program: &Path, library: Option<&Path>) -> Subject {
         let mut subject = Subject::new(&self.room, programs::find("qemu-aarch64"));
-        subject = subject.args(["-L".into(), libc.root()]);
+        let libraries = libc.kind.foreign_loader().and_then(|it| it.parent().map(Path::to_owned));
+        let libraries = libraries.expect("it is for another machine");
+        subject = subject.args(["-E", &format!("LD_LIBRARY_PATH={}", libraries.display())]);
         if let Some(library) = library {
             // The emulator's own loader must not see it.
             subject = subject.args(["-E", &format!("LD_PRELOAD={}", library.display())]);

@@ -34,6 +34,18 @@ impl Kind {
         matches!(self, Self::Windows | Self::Windows32 | Self::WindowsGo)
     }
 
+    /// The loader of a program for another machine, which is not where such a machine has it, with
+    /// its C library beside it. The program names it, because the emulator's own way to find it
+    /// (`-L`) leads every path astray that is there as well, such as `/`.
+    #[must_use]
+    pub fn foreign_loader(self) -> Option<PathBuf> {
+        match self {
+            Self::Aarch64 => Some("/usr/aarch64-linux-gnu/lib/ld-linux-aarch64.so.1".into()),
+            Self::Aarch64Musl => Some(tools().join("aarch64-musl/lib/ld-musl-aarch64.so.1")),
+            _ => None,
+        }
+    }
+
     /// The compiler's name, and how the name of its sources ends.
     fn compiler(self) -> (&'static str, &'static str) {
         match self {
@@ -47,8 +59,8 @@ impl Kind {
     }
 }
 
-/// The compiled form of the source of this name in `tests/victims`: one file for the sources and flags as they are,
-/// kept beside the test binary.
+/// The compiled form of the source of this name in `tests/victims`: one file for the sources and
+/// flags as they are, kept beside the test binary.
 ///
 /// # Panics
 /// If there is no such file, or it cannot be compiled.
@@ -119,6 +131,8 @@ fn flags(source: &[u8], kind: Kind) -> Vec<String> {
     let text = String::from_utf8_lossy(source);
     let links = text.lines().filter_map(|line| line.strip_prefix("// link: "));
     flags.extend(links.flat_map(str::split_whitespace).map(String::from));
+    let loader = kind.foreign_loader();
+    flags.extend(loader.map(|loader| format!("-Wl,--dynamic-linker={}", loader.display())));
     flags
 }
 
