@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 /// At most `N` bytes of printable UTF-8.
 ///
 /// What does not fit is cut at a character boundary; writing never fails. Bytes that are not UTF-8,
-/// control characters and [invisible ones](is_shown) are spelled `\xNN`, so that no name in `/proc`
+/// control characters and invisible ones are spelled `\xNN`, so that no name in `/proc`
 /// can forge a second log line, steer a terminal or show as another name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Text<const N: usize>(ArrayString<N>);
