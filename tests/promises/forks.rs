@@ -74,6 +74,20 @@ fn children_that_become_other_programs_bind() {
 }
 
 #[test]
+fn a_forked_child_is_not_taken_for_its_own_vfork_child() {
+    let room = Room::new();
+    let bare = room.run_victim("vfork_in_child", "").finish();
+    for follow in ["0", "1"] {
+        let subject = room.run_victim("vfork_in_child", "").recorded(&room);
+        let covered = subject.set("follow-cleared", follow).finish();
+        assert_eq!(covered.behaviour(), bare.behaviour());
+        let records = covered.records();
+        let numbers: Vec<_> = records.all().iter().map(|r| r["seq"].as_u64()).collect();
+        assert_eq!(numbers, [Some(0), Some(1), Some(2), Some(3)], "{records}");
+    }
+}
+
+#[test]
 fn a_signal_handler_forks_on_a_small_stack() {
     let room = Room::new();
     let ended = same_as_bare(&room, "fork_in_handler");

@@ -15,8 +15,8 @@ use bindshim_core::options::{Explain, LogTarget, Settings};
 use bindshim_core::policy::Policy;
 use bindshim_core::record::{Diagnosis, Envelope, Event, Identity, MAX_LINE, NoticeLine};
 use bindshim_core::text::Text;
-use rustix::process::{Pid, geteuid, getpid};
-use rustix::thread::gettid;
+use rustix::process::{Pid, geteuid, getpid, getppid};
+use rustix::thread::{SecureComputingMode, gettid, secure_computing_mode};
 
 use crate::blocks::{Block, Blocks, MAX_BLOCKS};
 
@@ -30,6 +30,7 @@ use super::memory::map_wiped_on_fork;
 use super::pool::Pool;
 use super::signals::Held;
 use super::start;
+use super::system::share_memory;
 use crate::memory::{self, Mapped, Zeroed};
 
 /// Our side of a program.
@@ -162,6 +163,7 @@ impl Guest {
         }
         let pid = number(getpid());
         let first = known == 0
+            && !shares_memory_with_parent(pid)
             && self.own.pid.compare_exchange(0, pid, Ordering::Relaxed, Ordering::Relaxed).is_ok();
         Caller { pid, tid, shares_memory: !first && self.own.pid.load(Ordering::Relaxed) != pid }
     }
@@ -362,6 +364,15 @@ fn new_identity(pid: u32) -> Option<Mapped<Identity>> {
     let mut identity = Mapped::copy_of(&identity::NOBODY)?;
     identity::find(pid, &mut identity);
     Some(identity)
+}
+
+/// Whether it is a `vfork` child of a forked process that did nothing of ours itself, and so did not
+/// leave its id. Only where kcmp(2) may be asked.
+#[cold]
+#[inline(never)]
+fn shares_memory_with_parent(pid: u32) -> bool {
+    let parent = getppid().map_or(0, number);
+    secure_computing_mode() == Ok(SecureComputingMode::Disabled) && share_memory(pid, parent)
 }
 
 fn number(pid: Pid) -> u32 {

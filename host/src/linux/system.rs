@@ -53,6 +53,16 @@ pub(super) fn set_number_limits(limits: NumberLimits) -> bool {
     answer.is_ok()
 }
 
+/// Whether two processes have one memory, as far as this may be known (kcmp(2)).
+pub(super) fn share_memory(one: u32, other: u32) -> bool {
+    /// include/uapi/linux/kcmp.h.
+    const KCMP_VM: c_long = 1;
+    let arguments = [c_long::from(one), c_long::from(other), KCMP_VM, 0, 0];
+    // SAFETY: touches no memory of ours.
+    let answer = unsafe { call(libc::SYS_kcmp, arguments) };
+    answer == Ok(0)
+}
+
 /// Closes a number, which may be closed already (close(2)).
 pub(super) fn close(fd: RawFd) {
     // SAFETY: touches no memory of ours; whose number it is, the caller knows.
@@ -88,6 +98,13 @@ mod tests {
         assert!(!set_signal(-1, 33));
         // SAFETY: as above.
         assert_eq!(unsafe { *libc::__errno_location() }, 4321);
+    }
+
+    #[test]
+    fn another_process_has_another_memory() {
+        let (own, parent) = (std::process::id(), std::os::unix::process::parent_id());
+        assert!(share_memory(own, own));
+        assert!(!share_memory(own, parent));
     }
 
     #[test]
