@@ -53,8 +53,15 @@ macro_rules! next {
         /// Looks all functions up, so that no hook has to: dlsym(3) of old C libraries takes memory
         /// from the heap, which a signal handler or the child of a fork must not do.
         pub(crate) fn find_all() {
+            let mut missing = false;
             for next in [$(&$store),*] {
-                next.get();
+                missing |= next.get().is_none();
+            }
+            if missing {
+                // The program is not to be told of it by its first dlerror(3), which a success of
+                // its own does not silence in musl.
+                // SAFETY: takes back what dlsym(3) left for this thread.
+                unsafe { libc::dlerror() };
             }
         }
 
