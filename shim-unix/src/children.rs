@@ -30,7 +30,10 @@ fn start_followed<T>(target: Target, given: Words, call: impl FnOnce(Option<Word
         // SAFETY: these are the arguments of the program's own call.
         unsafe { follow.complete(guest, target, given, &mut room) }
     }));
-    call(whole.unwrap_or(None))
+    // Nothing from here on may need to be dropped: the call may be unwound through.
+    let answer = call(whole.unwrap_or(None));
+    room.give_back();
+    answer
 }
 
 /// Exports hooks under their libc names.

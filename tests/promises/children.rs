@@ -228,6 +228,17 @@ fn a_command_of_a_program_with_threads_is_left_alone() {
 }
 
 #[test]
+fn a_thread_that_is_cancelled_leaves_a_command() {
+    let room = Room::new();
+    let bare = room.run_victim("cancelled", "").finish();
+    assert!(bare.stdout.contains("cancelled 1 cleaned 3"), "{}", bare.stdout);
+    for follow in ["0", "1"] {
+        let subject = room.run_victim("cancelled", "").recorded(&room);
+        assert_eq!(subject.set("follow-cleared", follow).finish().behaviour(), bare.behaviour());
+    }
+}
+
+#[test]
 fn a_child_of_another_user_is_left_alone() {
     let room = Room::for_root("another user is needed");
     let child = room.victim(CHILD);

@@ -105,7 +105,13 @@ impl Ours {
         let (copied, rest) = pointers.split_at_mut(survey.length);
         for (index, place) in copied.iter_mut().enumerate() {
             // SAFETY: the survey has read this entry.
-            let entry = unsafe { CStr::from_ptr(*given.add(index)) };
+            let entry = unsafe { given.add(index).read_unaligned() };
+            if entry.is_null() {
+                // Another thread takes variables away, as far as it may.
+                return None;
+            }
+            // SAFETY: a string of the given environment.
+            let entry = unsafe { CStr::from_ptr(entry) };
             let entry = match value(entry, preload::VARIABLE) {
                 Some(_) if changes_preload => strings.keep(&[entry.to_bytes(), self.suffix])?,
                 _ => entry,
@@ -153,6 +159,9 @@ impl Survey {
 
 /// Room for an environment: on the stack where it is enough, for a child of `vfork` that executes a
 /// program never comes back to give anything up.
+///
+/// It is [given back](Room::give_back) by hand: a thread that is cancelled unwinds through the call
+/// which it is for, and must meet nothing there that is dropped (pthreads(7), "Cancellation points").
 pub struct Room {
     pointers: [MaybeUninit<*const c_char>; Self::POINTERS],
     text: [MaybeUninit<u8>; Self::TEXT],
@@ -170,6 +179,13 @@ impl Room {
             pointers: [MaybeUninit::uninit(); Self::POINTERS],
             text: [MaybeUninit::uninit(); Self::TEXT],
             mapped: None,
+        }
+    }
+
+    /// Gives back what was mapped for it.
+    pub fn give_back(self) {
+        if let Some((place, length)) = self.mapped {
+            unmap(place, length);
         }
     }
 
@@ -202,14 +218,6 @@ impl Room {
 impl Default for Room {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        if let Some((place, length)) = self.mapped.take() {
-            unmap(place, length);
-        }
     }
 }
 
