@@ -36,22 +36,34 @@ fn start_followed<T>(target: Target, given: Words, call: impl FnOnce(Option<Word
     answer
 }
 
-/// Exports hooks under their libc names.
+/// Exports hooks under their libc names. What they do is in `own`, where we call it ourselves:
+/// another library may stand before what is exported.
 macro_rules! hooks {
     ($(
         fn $name:ident($($argument:ident: $type:ty),*) -> $result:ty {
             $target:expr, $given:expr, |$environment:ident| $followed:expr
         }
     )*) => {
+        mod own {
+            use super::*;
+
+            $(
+                pub(super) unsafe fn $name($($argument: $type),*) -> $result {
+                    start($target, $given, |environment| match environment {
+                        // SAFETY: the program's own call, with an environment for its own.
+                        Some($environment) => unsafe { $followed },
+                        // SAFETY: the program's own call, with its own arguments.
+                        None => unsafe { next::$name($($argument),*) },
+                    })
+                }
+            )*
+        }
+
         $(
             #[unsafe(no_mangle)]
             unsafe extern "C-unwind" fn $name($($argument: $type),*) -> $result {
-                start($target, $given, |environment| match environment {
-                    // SAFETY: the program's own call, with an environment for its own.
-                    Some($environment) => unsafe { $followed },
-                    // SAFETY: the program's own call, with its own arguments.
-                    None => unsafe { next::$name($($argument),*) },
-                })
+                // SAFETY: the program's own call.
+                unsafe { own::$name($($argument),*) }
             }
         )*
     };
@@ -106,13 +118,13 @@ hooks! {
 /// execl(3), its arguments as an array.
 pub(crate) unsafe extern "C" fn execl(path: *const c_char, words: Words) -> c_int {
     // SAFETY: the program's own call.
-    unsafe { execv(path, words) }
+    unsafe { own::execv(path, words) }
 }
 
 /// execlp(3), its arguments as an array.
 pub(crate) unsafe extern "C" fn execlp(file: *const c_char, words: Words) -> c_int {
     // SAFETY: the program's own call.
-    unsafe { execvp(file, words) }
+    unsafe { own::execvp(file, words) }
 }
 
 /// execle(3), its arguments as an array; behind the null pointer is the environment.
@@ -123,6 +135,6 @@ pub(crate) unsafe extern "C" fn execle(path: *const c_char, words: Words) -> c_i
         while !(*end).is_null() {
             end = end.add(1);
         }
-        execve(path, words, end.add(1).cast::<Words>().read())
+        own::execve(path, words, end.add(1).cast::<Words>().read())
     }
 }

@@ -130,6 +130,23 @@ fn socket_wrapper_hides_its_calls_from_what_comes_behind_it() {
 }
 
 #[test]
+fn a_library_before_us_sees_no_call_of_ours() {
+    let room = Room::new();
+    let (seen, child) = (room.victim_library("execv_seen"), room.victim("shows_environment"));
+    for way in ["execl", "execlp", "execle", "execv"] {
+        let line = format!("{way} own {}", child.display());
+        let subject = || room.run_victim("starts_child", &line);
+        let alone = subject().library(seen.clone()).finish();
+        assert_eq!(alone.stdout.contains("seen"), way == "execv", "{}", alone.stdout);
+        for follow in ["0", "1"] {
+            let covered = subject().recorded(&room).preload_first(seen.clone());
+            let covered = covered.set("follow-cleared", follow).finish();
+            assert_eq!(covered.behaviour(), alone.behaviour(), "{way}");
+        }
+    }
+}
+
+#[test]
 fn copies_of_ourselves() {
     let room = Room::new();
     let copy = room.install(&room.library(), "another-copy.so", 0o755);
