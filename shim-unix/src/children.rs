@@ -7,7 +7,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use bindshim_host::linux::follow::{Room, Target, environment, with_environment};
+use bindshim_host::linux::follow::{Room, Survey, Target, environment, with_environment};
 use libc::{c_char, c_int, c_void, pid_t};
 
 use crate::next::{self, Words};
@@ -23,17 +23,48 @@ fn start<T>(target: Target, given: Words, call: impl FnOnce(Option<Words>) -> T)
 
 #[inline(never)]
 fn start_followed<T>(target: Target, given: Words, call: impl FnOnce(Option<Words>) -> T) -> T {
+    // A panic changes nothing: the child gets what it was given. Nothing that is left then must be
+    // dropped where a thread is cancelled in the call.
+    let survey = catch_unwind(|| {
+        let (guest, follow) = start::following()?;
+        // SAFETY: these are the arguments of the program's own call.
+        unsafe { follow.survey(guest, target, given) }
+    });
+    let Some(survey) = survey.unwrap_or(None) else { return call(None) };
+    match start_completed(given, &survey, call) {
+        Ok(answer) => answer,
+        Err(call) => {
+            let _ = catch_unwind(|| {
+                let (guest, follow) = start::following()?;
+                follow.tell_of_no_memory(guest, target);
+                Some(())
+            });
+            call(None)
+        }
+    }
+}
+
+/// Makes `call` with a completed environment; gives it back where there is no memory for one.
+#[inline(never)]
+fn start_completed<T, C>(given: Words, survey: &Survey, call: C) -> Result<T, C>
+where
+    C: FnOnce(Option<Words>) -> T,
+{
     let mut room = Room::new();
     // A panic leaves the room, which is not looked at then.
     let whole = catch_unwind(AssertUnwindSafe(|| {
         let (guest, follow) = start::following()?;
-        // SAFETY: these are the arguments of the program's own call.
-        unsafe { follow.complete(guest, target, given, &mut room) }
+        // SAFETY: these are the arguments of the program's own call, and they were looked at.
+        unsafe { follow.complete(guest, given, survey, &mut room) }
     }));
-    // Nothing from here on may need to be dropped: the call may be unwound through.
-    let answer = call(whole.unwrap_or(None));
-    room.give_back();
-    answer
+    match whole.unwrap_or(None) {
+        Some(whole) => {
+            let answer = call(Some(whole));
+            room.give_back();
+            Ok(answer)
+        }
+        None => Err(call),
+    }
 }
 
 /// Exports hooks under their libc names. What they do is in `own`, where we call it ourselves:

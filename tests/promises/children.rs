@@ -239,6 +239,14 @@ fn a_thread_that_is_cancelled_leaves_a_command() {
 }
 
 #[test]
+fn a_signal_handler_on_a_small_stack_starts_programs() {
+    let room = Room::new();
+    let ended = following(&room, room.run_victim("exec_in_handler", "")).finish();
+    assert_eq!(ended.stdout, "ended 700 700 700 700\n", "{:?}", ended.status);
+    assert!(not_covered(&ended)[0].contains("memory"), "{}", ended.records());
+}
+
+#[test]
 fn a_child_of_another_user_is_left_alone() {
     let room = Room::for_root("another user is needed");
     let child = room.victim(CHILD);

@@ -138,8 +138,8 @@ fn tail_length(variables: usize) -> usize {
 }
 
 /// What an environment has of ours.
-#[derive(Default)]
-pub(super) struct Survey {
+#[derive(Default, Debug)]
+pub struct Survey {
     length: usize,
     /// Entries named LD_PRELOAD, and what they take with our library behind them, bytes.
     preloads: usize,

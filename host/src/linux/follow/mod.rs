@@ -28,8 +28,8 @@ use super::memory::{is_readable, map_shared};
 use super::signals::Held;
 use crate::memory::{SelfContained, Zeroed, keep};
 
-pub use environment::Room;
 use environment::{Ours, with_nul};
+pub use environment::{Room, Survey};
 use library::Library;
 
 unsafe extern "C" {
@@ -169,29 +169,29 @@ impl Follow {
         keep(Self { user: geteuid().as_raw(), library, ours, told: map_shared()? })
     }
 
-    /// The environment for what is to be executed, where `given` must be completed; in `room`.
+    /// What `given` lacks, where it must be completed for what is to be executed.
     ///
-    /// A pointer that cannot be read is left to the kernel, which says so.
+    /// A pointer that cannot be read is left to the kernel, which says so. Apart from
+    /// [`complete`](Self::complete), for both take much of a small stack.
     ///
     /// # Safety
     ///
     /// `target` and `given` must be arguments of a function that starts programs: what can be read
     /// there are strings, and an array of strings with a null pointer at its end, and nobody changes
     /// them.
-    pub unsafe fn complete(
+    #[inline(never)]
+    pub unsafe fn survey(
         &self,
         guest: &Guest,
         target: Target,
         given: *const *const c_char,
-        room: &mut Room,
-    ) -> Option<*const *const c_char> {
+    ) -> Option<Survey> {
         let _held = Held::all();
         let survey = self.ours.survey(given)?;
         if survey.is_disabled {
             return None;
         }
         let mut path = PathBytes::new();
-        let caller = guest.caller();
         let user = geteuid().as_raw();
         let left = match self.judge(target, &mut path)? {
             Some(obstacle) => Left::To(obstacle),
@@ -202,19 +202,40 @@ impl Follow {
             None if user != self.user => Left::OtherUser(user),
             None if !self.library.is_reachable() => Left::OtherRoot,
             None if matches!(target, Target::Shell) && !has_one_thread() => Left::Threads,
-            None => {
-                // SAFETY: the environment was looked at just now, and does not change. A child that
-                // shares its parent's memory would leave a mapping behind there.
-                let whole =
-                    unsafe { self.ours.complete(given, &survey, room, !caller.shares_memory) };
-                if whole.is_some() {
-                    return whole;
-                }
-                Left::NoMemory
-            }
+            None => return Some(survey),
         };
         self.tell(guest, &path, left);
         None
+    }
+
+    /// The environment for what is to be executed, put together in `room`; `None` where there is no
+    /// memory for it.
+    ///
+    /// # Safety
+    ///
+    /// As [`survey`](Self::survey), whose answer for this environment is given.
+    pub unsafe fn complete(
+        &self,
+        guest: &Guest,
+        given: *const *const c_char,
+        survey: &Survey,
+        room: &mut Room,
+    ) -> Option<*const *const c_char> {
+        let _held = Held::all();
+        // A child that shares its parent's memory would leave a mapping behind there.
+        let may_map = !guest.caller().shares_memory;
+        // SAFETY: the environment was looked at just now, and does not change.
+        unsafe { self.ours.complete(given, survey, room, may_map) }
+    }
+
+    /// Says that there is no memory to [`complete`](Self::complete) the environment.
+    #[cold]
+    #[inline(never)]
+    pub fn tell_of_no_memory(&self, guest: &Guest, target: Target) {
+        let _held = Held::all();
+        let mut path = PathBytes::new();
+        let _ = self.judge(target, &mut path);
+        self.tell(guest, &path, Left::NoMemory);
     }
 
     /// Whether something keeps us out of what is to be executed, whose path is left in `path`.
