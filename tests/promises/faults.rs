@@ -411,4 +411,10 @@ fn a_filter_that_kills_is_there_from_the_start() {
     assert_told_under_filter(&covered);
     let retried = victim().recorded(&room).set("retry", "200ms").set("reuseaddr", "1").finish();
     assert_eq!((retried.status, &retried.stdout), (bare.status, &bare.stdout));
+    // Where a descriptor of ours is beyond what the process may have, if it could be raised.
+    let filtered = room.victim("filtered");
+    let exec = format!("{} {} exec {} {steps}", filtered.display(), allowed(), inner.display());
+    let limited = room.run("sh", "-c").args([format!("ulimit -S -n 1000 && exec {exec}")]);
+    let limited = limited.recorded(&room).finish();
+    assert_eq!((limited.status, &limited.stdout), (bare.status, &bare.stdout));
 }

@@ -4,6 +4,7 @@ use core::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::{DupFlags, Errno, dup3, fcntl_dupfd_cloexec};
+use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
 use super::system::{NumberLimits, close, number_limits, set_number_limits};
 
@@ -71,7 +72,8 @@ impl Descriptor {
 
 /// Lets [`BEST`] and the next numbers be had while it lives, where the process has set itself a lower
 /// limit than it must (getrlimit(2)): what is opened then takes none of the program's numbers, and
-/// stays open when the limit is back. Only for the start: other threads have the limit too.
+/// stays open when the limit is back. Only for the start: other threads have the limit too. Not under a
+/// seccomp filter, which may let limits be asked for and not changed.
 pub(super) struct Raised(Option<NumberLimits>);
 
 impl Raised {
@@ -81,6 +83,7 @@ impl Raised {
             let raised = NumberLimits { soft: NEEDED, ..*limits };
             limits.soft <= BEST.unsigned_abs().into()
                 && limits.hard >= NEEDED
+                && secure_computing_mode() == Ok(SecureComputingMode::Disabled)
                 && set_number_limits(raised)
         });
         Self(before)
