@@ -213,6 +213,8 @@ pub struct Process {
     pub same_program: bool,
     /// Whether that sameness rests on the name of an interpreter's script.
     pub interpreted: bool,
+    /// Whether it is the same interpreter, and what it runs is not known: it may be the same program.
+    pub may_be_same: bool,
     /// Whether it is the parent of that process.
     pub is_parent: bool,
     /// Whether it is on its way out: being killed, or past its `exit`.
@@ -281,6 +283,7 @@ impl Process {
         is_own: false,
         same_program: false,
         interpreted: false,
+        may_be_same: false,
         is_parent: false,
         exiting: false,
         inherited: false,

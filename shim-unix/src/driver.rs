@@ -249,7 +249,9 @@ impl Driver {
 
     #[inline(never)]
     fn ask(&mut self) -> Answer<'_> {
-        if !self.guest.is_told(self.attempt.call, true) && !self.guest.settings().has_policy() {
+        if !self.guest.is_told(self.attempt.call, true, false)
+            && !self.guest.settings().has_policy()
+        {
             return Answer::NoFacts;
         }
         let began_ns = clock::monotonic_ns();
@@ -285,7 +287,8 @@ impl Driver {
     #[inline(never)]
     fn emit(&mut self, engine: &Engine) {
         let failed = self.failure.is_some();
-        let is_told = self.guest.is_told(self.attempt.call, failed);
+        let warning = engine.event(&self.attempt, None).warning;
+        let is_told = self.guest.is_told(self.attempt.call, failed, warning);
         if !is_told && (failed || !self.is_remembered()) {
             return;
         }

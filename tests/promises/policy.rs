@@ -199,9 +199,11 @@ fn retry_gets_through_time_wait_that_is_ended() {
     assert_got_through(&victim.wait_at_most(Duration::from_secs(10)), &["time_wait"]);
 }
 
-/// Waits until a program is waiting inside a bind: INT, TERM, HUP and QUIT are blocked there.
+/// Waits until a program is waiting inside a bind: INT, TERM, HUP and QUIT are blocked there, and so
+/// they are in the look-up before, whose end the sleep shows.
 #[track_caller]
 fn wait_for_the_wait(victim: &Running) {
+    wait::until("a retry that sleeps", || sockets::sleeps(victim.pid()).then_some(()));
     wait_for_blocked(victim, &[libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGQUIT]);
 }
 

@@ -147,7 +147,11 @@ fn contradiction(record: &Value) -> Option<&'static str> {
     if told.is_null() || (record["outcome"] == "ok" && !is_warning) {
         return None;
     }
-    let is_windows = record["program"].as_str().is_some_and(|path| path.contains('\\'));
+    // A name on Linux may have a backslash, too, and one that is spelled has.
+    let is_windows = match record["error"]["name"].as_str() {
+        Some(error) => error.starts_with("WSA"),
+        None => record["program"].as_str().is_some_and(|path| path.contains('\\')),
+    };
     let code = Code {
         system: if is_windows { System::Windows } else { System::Linux },
         number: record["error"]["code"].as_i64().unwrap_or_default() as i32,

@@ -94,6 +94,14 @@ pub fn blocked_signals(pid: u32) -> Option<u64> {
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
+/// Whether a process's first thread sleeps by `clock_nanosleep`.
+#[must_use]
+pub fn sleeps(pid: u32) -> bool {
+    let calls = fs::read_to_string(format!("/proc/{pid}/syscall")).unwrap_or_default();
+    let number = calls.split_whitespace().next().and_then(|number| number.parse().ok());
+    number == Some(libc::SYS_clock_nanosleep)
+}
+
 fn rows(tables: &[&str]) -> Vec<Row> {
     tables
         .iter()

@@ -125,8 +125,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             On {
                 system: Linux,
                 fails: &[(Bind, &["EADDRINUSE"])],
-                recognised: "A socket in state LISTEN whose address overlaps, and the process that has a descriptor of it, in one of its threads' tables.",
-                certainty: &[Certain],
+                recognised: "A socket in state LISTEN whose address overlaps, and the process that has a descriptor of it, in one of its threads' tables. Possible where it is the same interpreter, and what it runs is not to be seen: it may be the same program.",
+                certainty: &[Certain, Possible],
                 reuseaddr: No,
                 waiting: No,
                 helps: &[
@@ -137,8 +137,8 @@ pub(super) const ENTRIES: &[Entry] = &[
             On {
                 system: Windows,
                 fails: &[(Bind, &["WSAEADDRINUSE"])],
-                recognised: "The table of sockets (GetExtendedTcpTable) has a listener whose address conflicts by Microsoft's rules.",
-                certainty: &[Certain, Probable],
+                recognised: "The table of sockets (GetExtendedTcpTable) has a listener whose address conflicts by Microsoft's rules. Possible where it is the same interpreter, for what it runs is not known: it may be the same program.",
+                certainty: &[Certain, Probable, Possible],
                 reuseaddr: No,
                 waiting: No,
                 helps: &[
@@ -253,7 +253,9 @@ pub(super) const ENTRIES: &[Entry] = &[
             fails: &[(Bind, &["EADDRINUSE"])],
             recognised: "A socket on the port, often with its user, and no process that is to be seen has it: it is another user's, is in another pid namespace, or is on its way from one process to another (SCM_RIGHTS).",
             certainty: &[Certain, Probable],
-            reuseaddr: No,
+            reuseaddr: May(
+                "on a UDP port, where both have it, and then only one of the two gets each datagram",
+            ),
             waiting: No,
             helps: &[
                 "ask as root who it is: sudo ss -Hanp 'sport = :PORT'",

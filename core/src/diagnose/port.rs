@@ -15,7 +15,7 @@ use crate::record::Diagnosis;
 use super::Case;
 use super::tell::{Who, fix, fix_by};
 
-pub(super) use holder::{exiting, own_process, vanishing};
+pub(super) use holder::{exiting, own_process, say_undecided, vanishing};
 
 /// Tells one kind of holder: the case, the leading socket, the diagnosis.
 type Teller = fn(&Case<'_>, &PortSocket, &mut Diagnosis);

@@ -155,6 +155,7 @@ fn holders() -> Vec<Row> {
     let own = Process { is_own: true, same_program: true, ..process(7, "/usr/bin/server") };
     let twin = Process { same_program: true, ..process(812, "/usr/sbin/nginx") };
     let twin_script = Process { same_program: true, interpreted: true, ..python() };
+    let maybe_twin = Process { may_be_same: true, ..process(813, "/usr/bin/php8.2") };
     let dying = Process { exiting: true, ..process(99, "/usr/bin/holder") };
     let peer = Some(v4("127.0.0.1:50000"));
     let connected = |state| PortSocket { remote: peer.clone(), ..held(state, python()) };
@@ -189,6 +190,15 @@ fn holders() -> Vec<Row> {
                 &[held(Listen, twin_script)],
                 "same_program_listening",
                 "the same program is already running: python3.11 http.server (pid 4120, user alice) is listening on 0.0.0.0:8080",
+            )
+        },
+        Row {
+            certainty: "possible",
+            command: Some("kill 813"),
+            ..in_use(
+                &[held(Listen, maybe_twin)],
+                "other_program_listening",
+                "php8.2 (pid 813, user alice) is already listening on 0.0.0.0:8080; what it runs is not to be seen: it may be the same program, started before",
             )
         },
         in_use(

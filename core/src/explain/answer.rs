@@ -48,15 +48,21 @@ pub fn answer(
 
 /// Who has the port, where there are several: the summary names one.
 fn holders(out: &mut impl Write, diagnosis: &Diagnosis) -> fmt::Result {
-    let known = || diagnosis.holders.iter().filter(|holder| holder.pid.is_some());
-    if known().count() < 2 {
+    let holders = &diagnosis.holders;
+    // A process may have several sockets on the port: a server has one for each family.
+    let is_first = |at: usize| !holders[..at].iter().any(|one| one.pid == holders[at].pid);
+    let processes = || (0..holders.len()).filter(|at| holders[*at].pid.is_some() && is_first(*at));
+    if processes().nth(1).is_none() {
         return Ok(());
     }
     write!(out, "  in the way:")?;
-    for (at, holder) in known().take(MOST_NAMED).enumerate() {
-        write!(out, "{} {}", if at == 0 { "" } else { "," }, Named(holder))?;
+    let mut told = 0;
+    for (nth, at) in processes().take(MOST_NAMED).enumerate() {
+        let holder = &holders[at];
+        write!(out, "{} {}", if nth == 0 { "" } else { "," }, Named(holder))?;
+        told += holders.iter().filter(|one| one.pid == holder.pid).count();
     }
-    let more = (diagnosis.holders_total as usize).saturating_sub(known().count().min(MOST_NAMED));
+    let more = (diagnosis.holders_total as usize).saturating_sub(told);
     if more > 0 {
         write!(out, " and {more} more")?;
     }
@@ -213,6 +219,27 @@ mod tests {
              (pid 1, user www-data, listen), nginx (pid 2, user www-data, listen), nginx (pid 3, \
              user www-data, listen) and 2 more\n  SO_REUSEADDR helps only if the old socket has it \
              too; whether waiting helps is not known\n  - a\n  - b\n  - c\n  - d\n"
+        );
+    }
+
+    #[test]
+    fn a_process_with_several_sockets_is_named_once() {
+        let (attempt, mut diagnosis) = (asked(), taken(2));
+        diagnosis.holders[1].pid = Some(1);
+        let line = |diagnosis: &Diagnosis| {
+            let text = told(&event(&attempt, diagnosis), None);
+            text.lines().find(|line| line.contains("in the way")).map(String::from)
+        };
+        assert_eq!(line(&diagnosis), None);
+        let other = Holder { pid: Some(7), ..diagnosis.holders[0].clone() };
+        diagnosis.holders.push(other);
+        diagnosis.holders_total = 4;
+        assert_eq!(
+            line(&diagnosis).as_deref(),
+            Some(
+                "  in the way: nginx (pid 1, user www-data, listen), nginx (pid 7, user www-data, \
+                 listen) and 1 more"
+            )
         );
     }
 

@@ -138,16 +138,22 @@ impl Guest {
 
     /// Whether an attempt with this outcome is told to anybody.
     #[must_use]
-    pub fn is_told(&self, call: Function, failed: bool) -> bool {
-        self.settings.log != LogTarget::None || self.is_explained(call, failed)
+    pub fn is_told(&self, call: Function, failed: bool, warning: bool) -> bool {
+        self.settings.log != LogTarget::None || self.is_explained(call, failed, warning)
+    }
+
+    /// Whether a success is looked at: it may deserve a warning.
+    #[must_use]
+    pub fn looks_at_successes(&self) -> bool {
+        self.settings.log != LogTarget::None || self.settings.explain != Explain::Never
     }
 
     /// Many programs try an option that the socket may not have, and go on: a failed setsockopt is
     /// explained only to those who want to hear everything.
-    fn is_explained(&self, call: Function, failed: bool) -> bool {
+    fn is_explained(&self, call: Function, failed: bool, warning: bool) -> bool {
         match self.settings.explain {
             Explain::Always => true,
-            Explain::Failure => failed && call != Function::Setsockopt,
+            Explain::Failure => (failed && call != Function::Setsockopt) || warning,
             Explain::Never => false,
         }
     }
@@ -181,9 +187,8 @@ impl Guest {
             self.lose(caller);
             return;
         };
-        let failed = engine.event(attempt, None).outcome.is_err();
-        if self.is_explained(attempt.call, failed) {
-            let event = engine.event(attempt, diagnosis.as_deref());
+        let event = engine.event(attempt, diagnosis.as_deref());
+        if self.is_explained(attempt.call, event.outcome.is_err(), event.warning) {
             self.explain(held, caller, &event, buffer.bytes());
         }
         if self.settings.log != LogTarget::None {
@@ -321,7 +326,7 @@ impl Guest {
     }
 
     fn explain(&self, held: &Held, caller: Caller, event: &Event<'_>, bytes: &mut [u8; MAX_LINE]) {
-        if event.outcome.is_ok() {
+        if event.outcome.is_ok() && !event.warning {
             self.say(held, caller, bytes, |out, style, envelope| {
                 explain::explain(out, style, envelope, event)
             });

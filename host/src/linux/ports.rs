@@ -37,7 +37,8 @@ pub(super) struct Target {
 pub enum Breadth {
     /// Among sockets of the same family.
     OwnFamily,
-    /// Also among those of the other one, which may take the same packets.
+    /// Also among those of the other one, which may take the same packets: where a person asks, who
+    /// is no kin of anybody's.
     BothFamilies,
 }
 

@@ -198,22 +198,30 @@ fn fill_script(
     if process.same_program && !process.is_own {
         let own_script = script::find(rules, command_line(subject.own, buffers.own_arguments));
         process.interpreted = true;
-        process.same_program =
-            !is_cut && is_same((subject.own, own_script), (subject.pid, script), buffers.short);
+        let script = if is_cut { Script::Unknown } else { script };
+        let same = is_same((subject.own, own_script), (subject.pid, script), buffers.short);
+        process.same_program = same == Some(true);
+        process.may_be_same = same.is_none();
     }
 }
 
-/// Whether two processes run the same script, as far as names tell. The files are not looked at:
-/// they may be on a file system of the holder's choosing that never answers.
-fn is_same((a_pid, a): (u32, Script<'_>), (b_pid, b): (u32, Script<'_>), room: &mut [u8]) -> bool {
-    match (a, b) {
+/// Whether two processes run the same script, as far as names tell; `None` where one of them cannot
+/// be told. The files are not looked at: they may be on a file system of the holder's choosing that
+/// never answers.
+fn is_same(
+    (a_pid, a): (u32, Script<'_>),
+    (b_pid, b): (u32, Script<'_>),
+    room: &mut [u8],
+) -> Option<bool> {
+    Some(match (a, b) {
+        (Script::Unknown, _) | (_, Script::Unknown) => return None,
         (Script::File(a), Script::File(b)) => {
             script::last_name(a) == script::last_name(b)
                 && are_one_file((a_pid, a), (b_pid, b), room) != Some(false)
         }
         (Script::Name(a), Script::Name(b)) | (Script::Code(a), Script::Code(b)) => a == b,
         _ => false,
-    }
+    })
 }
 
 fn is_absolute(path: &[u8]) -> bool {
@@ -289,6 +297,7 @@ mod tests {
             start(&["server.sh", "other"]),
             start(&["-c", "read l"]),
             start(&["-c", "read l"]),
+            start(&["-s"]),
         ];
         // Until a child has executed its program it shows ours.
         std::thread::sleep(std::time::Duration::from_millis(100));
@@ -309,7 +318,11 @@ mod tests {
         assert_eq!(same_file.script.unwrap().as_str(), "server.sh");
         let same_code = seen(pids[2], pids[3]);
         assert!(same_code.same_program && same_code.script.is_none());
-        assert!(!seen(pids[0], pids[2]).same_program);
+        let other = seen(pids[0], pids[2]);
+        assert!(!other.same_program && !other.may_be_same);
+        // What it reads from its standard input nobody else sees.
+        let undecided = seen(pids[0], pids[4]);
+        assert!(!undecided.same_program && undecided.may_be_same);
         assert_eq!(same_file.uid, Some(rustix::process::geteuid().as_raw()));
         let myself = seen(std::process::id(), pids[0]);
         assert!(!myself.same_program && !myself.is_own);

@@ -190,7 +190,11 @@ impl Guest {
     }
 
     fn explain(&self, event: &Event<'_>, bytes: &mut [u8; MAX_LINE]) {
-        let place = if event.outcome.is_ok() { Block::New } else { self.explained.place(event) };
+        let place = if event.outcome.is_ok() && !event.warning {
+            Block::New
+        } else {
+            self.explained.place(event)
+        };
         match place {
             Block::Known => {}
             Block::New => self

@@ -46,7 +46,10 @@ fn describe(pid: u32, own: u32) -> Process {
     let mut path: Path = [0; 1024];
     if let Some(image) = identity::image(opened.get(), &mut path) {
         process.program = Some(wide::text(image));
-        process.same_program = process.is_own || runs_what_we_run(image);
+        let same_file = !process.is_own && is_our_image(image);
+        // What an interpreter runs is not known.
+        process.may_be_same = same_file && is_interpreter(&wide::text(image));
+        process.same_program = process.is_own || (same_file && !process.may_be_same);
     }
     // The socket outlives its process where a child inherited it.
     process.inherited = has_ended(opened.get());
@@ -70,13 +73,12 @@ fn has_ended(process: HANDLE) -> bool {
     known && code != STILL_ACTIVE as u32
 }
 
-/// Whether the file is the one that this process runs. What an interpreter runs is not known, so
-/// that two of them are two programs.
-fn runs_what_we_run(image: &[u16]) -> bool {
+/// Whether the file is the one that this process runs.
+fn is_our_image(image: &[u16]) -> bool {
     let mut path: Path = [0; 1024];
     // SAFETY: it gives a constant that stands for this process.
     let own = identity::image(unsafe { GetCurrentProcess() }, &mut path);
-    own.is_some_and(|own| same_name(own, image)) && !is_interpreter(&wide::text(image))
+    own.is_some_and(|own| same_name(own, image))
 }
 
 /// Whether two names of files are the same in upper and lower case.

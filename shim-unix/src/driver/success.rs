@@ -29,7 +29,7 @@ impl Driver {
     /// the value of an option is known once it was set.
     #[inline(never)]
     pub(super) fn look_before(&mut self) {
-        if !self.guest.is_told(self.attempt.call, false) {
+        if !self.guest.looks_at_successes() {
             return;
         }
         match self.request {
@@ -85,7 +85,7 @@ impl Driver {
     /// Gathers facts about a success, where what it shows anyway is suspicious.
     #[inline(never)]
     pub(super) fn examine(&mut self) -> Answer<'_> {
-        if !self.guest.is_told(self.attempt.call, false) {
+        if !self.guest.looks_at_successes() {
             return Answer::NoFacts;
         }
         self.held.hold();

@@ -7,6 +7,7 @@ use crate::record::{Certainty, Diagnosis};
 use super::super::Case;
 use super::super::tell::{Who, fix, fix_by, found, say};
 use super::connection::ask_as_root;
+use super::rules::reuseaddr_cures;
 
 /// Ports on which the kernel itself has sockets, and what for: drivers/net/vxlan, geneve.c and
 /// wireguard of drivers/net, net/l2tp, net/xfrm, fs/nfsd.
@@ -59,7 +60,7 @@ pub(super) fn kernel(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosi
     }
 }
 
-pub(super) fn hidden(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
+pub(super) fn hidden(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
     let may_be_the_kernel = socket.state == SocketState::Udp && socket.uid == Some(0);
     let certainty = match socket.owner {
         Fact::Unknown(Why::Permission) if !may_be_the_kernel => Certainty::Certain,
@@ -71,7 +72,8 @@ pub(super) fn hidden(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosi
         _ => "is already listening on",
     };
     say!(diagnosis.summary, "{} {does} {}", Who(socket), socket.local);
-    diagnosis.reuseaddr_cures = Some(false);
+    // A UDP port may be shared, if its holder has the option too.
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case);
     diagnosis.retry_cures = Some(false);
     if may_be_the_kernel {
         say!(diagnosis.summary, "; or the kernel itself does (vxlan, wireguard and the like)");

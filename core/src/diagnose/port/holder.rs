@@ -85,12 +85,26 @@ pub(super) fn same_program(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut
 }
 
 pub(super) fn other_program(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
-    found(diagnosis, Cause::OtherProgramListening, Certainty::Certain);
+    // That it listens is certain, but not that it is another program.
+    let may_be_same = owner(socket).is_some_and(|o| o.may_be_same);
+    let certainty = if may_be_same { Certainty::Possible } else { Certainty::Certain };
+    found(diagnosis, Cause::OtherProgramListening, certainty);
     say!(diagnosis.summary, "{} is already listening on {}", Who(socket), socket.local);
+    say_undecided(socket, diagnosis);
     diagnosis.reuseaddr_cures = Some(false);
     diagnosis.retry_cures = Some(false);
     stop(socket, "stop it if you do not need it", diagnosis);
     another_port(case, "one of the two", diagnosis);
+}
+
+/// Two processes of one interpreter may run the same.
+pub(in crate::diagnose) fn say_undecided(socket: &PortSocket, diagnosis: &mut Diagnosis) {
+    if owner(socket).is_some_and(|o| o.may_be_same) {
+        say!(
+            diagnosis.summary,
+            "; what it runs is not to be seen: it may be the same program, started before"
+        );
+    }
 }
 
 pub(super) fn bound_not_listening(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {

@@ -7,6 +7,7 @@ use crate::conflict::windows::{Sharing, Verdict};
 use crate::facts::{PortSocket, SocketState};
 use crate::record::{Certainty, Diagnosis};
 
+use super::super::port::say_undecided;
 use super::super::port::{exiting, own_process, vanishing};
 use super::super::tell::{fix, fix_by, found, say};
 use super::super::{Case, reason};
@@ -176,9 +177,15 @@ pub(super) fn http_sys(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Dia
 fn other_program(_: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosis) {
     // A program without a name may be the same one.
     let named = owner(socket).is_some_and(|o| o.program.is_some());
-    let certainty = if named { Certainty::Certain } else { Certainty::Probable };
+    let may_be_same = owner(socket).is_some_and(|o| o.may_be_same);
+    let certainty = match (may_be_same, named) {
+        (true, _) => Certainty::Possible,
+        (false, true) => Certainty::Certain,
+        (false, false) => Certainty::Probable,
+    };
     found(diagnosis, Cause::OtherProgramListening, certainty);
     say!(diagnosis.summary, "{} is already listening on {}", Who(socket), socket.local);
+    say_undecided(socket, diagnosis);
     cures(diagnosis, Some(false), Some(false));
     stop(socket, "stop it if you do not need it", diagnosis);
     other_port(diagnosis);

@@ -84,6 +84,7 @@ fn copy(from: &Process, to: &mut Process) {
     to.is_own = from.is_own;
     to.same_program = from.same_program;
     to.interpreted = from.interpreted;
+    to.may_be_same = from.may_be_same;
     to.is_parent = from.is_parent;
     to.exiting = from.exiting;
     to.inherited = from.inherited;

@@ -46,7 +46,9 @@ pub fn gather_sharers(
     }
     let Scratch { found, short, arguments, own_arguments, .. } = scratch;
     let mut buffers = procfs::Buffers { short, arguments, own_arguments };
-    keep_strangers(found, query.pid, &mut buffers, facts);
+    if breadth == Breadth::OwnFamily {
+        keep_strangers(found, query.pid, &mut buffers, facts);
+    }
     for row in found.rows() {
         add_socket(row, target.protocol, facts);
         fill_owner(row, missing, query.pid, &mut buffers, facts);

@@ -28,6 +28,13 @@ fn listeners() -> Vec<Row> {
         interpreted: true,
         ..process(900, r"C:\node\node.exe")
     };
+    let undecided = Process {
+        script: None,
+        same_program: false,
+        interpreted: false,
+        may_be_same: true,
+        ..script.clone()
+    };
     let service = Process {
         service: Some(Text::from("postgresql-x64-14")),
         ..process(77, r"C:\pg\bin\postgres.exe")
@@ -40,6 +47,15 @@ fn listeners() -> Vec<Row> {
                 &[listening(nginx())],
                 "other_program_listening",
                 "nginx.exe (pid 812, user alice) is already listening on 0.0.0.0:8080",
+            )
+        },
+        Row {
+            certainty: "possible",
+            commands: &["taskkill /PID 900"],
+            ..in_use(
+                &[listening(undecided)],
+                "other_program_listening",
+                "node.exe (pid 900, user alice) is already listening on 0.0.0.0:8080; what it runs is not to be seen: it may be the same program, started before",
             )
         },
         Row {
