@@ -279,3 +279,24 @@ fn a_port_is_waited_for() {
     assert_eq!(record["actions"][0]["did"], "retried", "{record}");
     assert_eq!(record["diagnosis"]["cause"], "other_program_listening", "{record}");
 }
+
+#[test]
+fn a_shared_port_is_explained_without_a_log_too() {
+    let wine = Wine::new();
+    let port = wine.room.port().to_string();
+    let victim = wine.victim("binds", Kind::Windows);
+    let mut first = wine.run(&victim, &["ru", "0.0.0.0", &port, "hold"]).with_stdin().start();
+    first.wait_for("done");
+    let words = ["--budget", "20s", "--", &victim, "ru", "0.0.0.0", &port];
+    for (explain, told) in [("failure", true), ("never", false)] {
+        let flags = [&["--explain", explain][..], &words].concat();
+        let second = wine.run("bindshim-run.exe", &flags).finish();
+        assert_eq!(second.code(), Some(7), "{}", second.stderr);
+        assert_eq!(
+            second.stderr.contains("[port_shared_by_reuseaddr]"),
+            told,
+            "{explain}: {}",
+            second.stderr
+        );
+    }
+}

@@ -199,7 +199,8 @@ fn port(query: &Query<'_>, facts: &mut Facts) {
     for known in own_sockets(query, &target) {
         found.add_own(query.pid, &known);
     }
-    if query.code.is_none() {
+    // A socket that was only tried is gone by now.
+    if query.code.is_none() && socket::local_address(query.socket).is_some() {
         let local = query.attempt.actual.as_ref().or(query.attempt.address.as_ref());
         found.forget_one(query.pid, local, target.is_udp);
     }

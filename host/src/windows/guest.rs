@@ -101,11 +101,11 @@ impl Guest {
         self.settings.log != LogTarget::None || self.is_explained(call, failed, false)
     }
 
-    /// Whether a success is looked at: only where each is told, for reading the tables of sockets
-    /// costs more than a bind does.
+    /// Whether a success is looked at: it may deserve a warning. Reading the tables of sockets for
+    /// that costs more than a bind does.
     #[must_use]
     pub fn looks_at_successes(&self) -> bool {
-        self.settings.log != LogTarget::None || self.settings.explain == Explain::Always
+        self.settings.log != LogTarget::None || self.settings.explain != Explain::Never
     }
 
     /// Many programs try an option that the socket may not have, and go on: a failed setsockopt is

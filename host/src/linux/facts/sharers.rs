@@ -6,9 +6,14 @@ use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
 use super::listed::{add_blank, add_socket, fill_owner};
 use super::{Query, Scratch, find_owners};
+use crate::linux::clock::monotonic_ns;
 use crate::linux::ports::{self, Breadth, Found};
 use crate::linux::procfs::{self, Subject, parent_of};
 use crate::linux::sockdiag::{self, ANY, BOUND, LISTENING, UDP};
+
+/// How long the owners of sockets that were found are looked for at the least, nanoseconds: without
+/// them nobody could be told from kin.
+const OWNERS_NS: u64 = 250_000;
 
 /// Fills in the sockets of strangers that overlap with the one of a success. Nothing is asked under
 /// a seccomp filter: a program that has what it wants must not be put at risk.
@@ -35,10 +40,13 @@ pub fn gather_sharers(
     };
     let Scratch { found, short, owners, netlink, .. } = scratch;
     let buffers = sockdiag::Buffers { one: short, many: netlink };
-    let found_all = ports::find_in(&target, states, breadth, found, buffers, query.limits());
-    if found_all.is_err() || found.total == 0 {
+    // What was found in time is told, all of it or not.
+    let _ = ports::find_in(&target, states, breadth, found, buffers, query.limits());
+    if found.total == 0 {
         return;
     }
+    let deadline_ns = query.deadline_ns.max(monotonic_ns().saturating_add(OWNERS_NS));
+    let query = &Query { deadline_ns, ..*query };
     let missing = find_owners(query, found.rows_mut(), owners, short);
     if missing == Why::Budget {
         // Whoever was not found may be kin.
