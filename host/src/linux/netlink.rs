@@ -177,6 +177,9 @@ impl Channel {
         limits: Limits,
         each: &mut dyn FnMut(&Message<'_>),
     ) -> Result<(), Failure> {
+        if limits.are_over() {
+            return Err(Failure::Unknown(Why::Budget));
+        }
         self.sequence += 1;
         write_header(request, kind, REQUEST | flags, self.sequence);
         self.send(request).map_err(Failure::Refused)?;
