@@ -289,6 +289,26 @@ fn exiting_holder_without_privilege() {
     }
 }
 
+/// A server that has dropped its privileges hides what it has (prctl(2), `PR_SET_DUMPABLE`), and
+/// another process of its user happens to end.
+#[test]
+fn one_who_hides_is_not_taken_for_one_that_ends() {
+    let room = Room::for_root("other users are needed");
+    let port = room.port();
+    let script = format!(
+        "import ctypes, socket, time\n\
+         s = socket.create_server(('127.0.0.1', {port}))\n\
+         ctypes.CDLL(None).prctl(4, 0)\nprint('ready')\ntime.sleep(60)\n"
+    );
+    let mut server = room.run("python3", "-u -c").args([script]).user(23456).start();
+    server.wait_for("ready");
+    let mut other = room.run_victim("steps", "memory 600 hold").user(23456).start();
+    other.wait_for("holding");
+    let steps = format!("kill {} tcp4 bind 127.0.0.1 {port}", other.pid());
+    let record = failure_of(&room, room.run_victim("steps", &steps).user(23456));
+    assert_diagnosis(&record, "hidden_holder", [Cure::NotYes, Cure::NotYes]);
+}
+
 /// `pthread_exit` in `main` leaves a process whose first thread is a zombie, and which serves on.
 #[test]
 fn a_server_whose_first_thread_has_ended_is_not_ending() {

@@ -75,8 +75,9 @@ pub(super) fn find(
     scratch: &mut [u8],
     limits: Limits,
 ) -> Why {
-    let mut search = Search { rows, limits, denied: false };
+    let mut search = Search::new(rows, limits);
     let result = search.run(origin, room, scratch);
+    search.doubt();
     search.climb(origin.pid, scratch);
     if let Some(row) = search.rows.iter().find(|row| row.owner != 0) {
         hints::remember(row.owner, row.owner_fd);
@@ -96,7 +97,7 @@ pub(super) fn has(
     limits: Limits,
 ) -> Result<bool, Why> {
     row.owner = 0;
-    let mut search = Search { rows: core::slice::from_mut(row), limits, denied: false };
+    let mut search = Search::new(core::slice::from_mut(row), limits);
     if origin.is_here {
         search.own_descriptors(origin)?;
     }
@@ -111,7 +112,7 @@ pub(super) fn has(
 
 /// As [`has`], by asking the descriptors of this process alone: without `/proc`.
 pub(super) fn has_here(origin: Origin, row: &mut Row, limits: Limits) -> Result<bool, Why> {
-    let mut search = Search { rows: core::slice::from_mut(row), limits, denied: false };
+    let mut search = Search::new(core::slice::from_mut(row), limits);
     if origin.is_here {
         search.own_descriptors(origin)?;
     }
@@ -123,12 +124,18 @@ struct Search<'a> {
     limits: Limits,
     /// Whether a process did not let its descriptors be seen.
     denied: bool,
+    /// Whether a living one of this user did not, as those that have dropped privileges.
+    hides: bool,
 }
 
 /// The search goes on while it is `Ok`; it ends with a reason, or because all is found.
 type Progress = Result<(), Why>;
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(rows: &'a mut [Row], limits: Limits) -> Self {
+        Self { rows, limits, denied: false, hides: false }
+    }
+
     fn run(&mut self, origin: Origin, room: &mut Room, scratch: &mut [u8]) -> Progress {
         if self.is_done() {
             return Ok(());
@@ -418,10 +425,20 @@ impl Search<'_> {
             return;
         }
         let mut room = [0; 512];
+        let Ok(stat) = Stat::read(pid, &mut room) else { return };
+        if stat.is_dead {
+            return;
+        }
+        self.hides |= !stat.is_exiting;
         for row in self.rows.iter_mut().filter(|row| row.owner == 0 && row.uid() == Some(user)) {
-            let is_exiting =
-                Stat::read(pid, &mut room).is_ok_and(|stat| stat.is_exiting && !stat.is_dead);
-            row.owner_is_exiting |= u32::from(is_exiting);
+            row.owner_is_exiting |= u32::from(stat.is_exiting);
+        }
+    }
+
+    /// Whoever is ending may have nothing to do with a socket that one who hides may have.
+    fn doubt(&mut self) {
+        for row in self.rows.iter_mut().filter(|row| self.hides && row.owner == 0) {
+            row.owner_is_exiting = 0;
         }
     }
 
