@@ -5,7 +5,8 @@
 //! process itself, its parent and children, the owners of earlier searches, then all others from
 //! the newest down, their first descriptors first, for listeners are opened early.
 
-use core::ffi::CStr;
+pub(super) mod names;
+
 use core::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
@@ -16,12 +17,15 @@ use rustix::net::sockopt;
 use rustix::process::geteuid;
 
 use super::clock::monotonic_ns;
-use super::descriptor::Descriptor;
 use super::files::{self, ShortPath};
 use super::hints;
 use super::limits::{Limits, why};
 use super::procfs::Stat;
 use super::sockdiag::Row;
+
+use names::{inode_at, read_link_in};
+
+pub(super) use names::pid_of;
 
 /// How many descriptors of a process the first pass looks at.
 const FIRST: u32 = 16;
@@ -475,32 +479,6 @@ fn descriptor_of(parent: u32, row: &Row) -> Option<u32> {
     let others = if parent == 1 || row.owner_fd > 2 { 0 } else { FIRST };
     let has = |fd: &u32| inode_at(parent, *fd) == Ok(Some(row.inode));
     core::iter::once(row.owner_fd).chain(0..others).find(has)
-}
-
-/// The inode of the socket that a descriptor of a process is; `None` where it is none.
-#[inline(never)]
-fn inode_at(pid: u32, fd: u32) -> Result<Option<u32>, Errno> {
-    let mut link = [0; 32];
-    files::read_link(ShortPath::of_descriptor(pid, fd).as_c_str(), &mut link).map(inode_of)
-}
-
-/// As [`inode_at`], by its name in `/proc/PID/fd`.
-#[inline(never)]
-fn read_link_in(directory: &Descriptor, name: &CStr) -> Result<Option<u32>, Errno> {
-    let mut link = [0; 32];
-    let length = rustix::fs::readlinkat_raw(directory, name, &mut link)?;
-    Ok(inode_of(&link[..length]))
-}
-
-/// The inode in `socket:[INODE]`.
-pub(super) fn inode_of(link: &[u8]) -> Option<u32> {
-    let digits = link.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
-    u32::try_from(files::number(digits)?).ok()
-}
-
-/// The process id that a name in `/proc` is.
-pub(super) fn pid_of(name: &[u8]) -> Option<u32> {
-    u32::try_from(files::number(name)?).ok()
 }
 
 #[cfg(test)]

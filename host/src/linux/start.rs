@@ -59,16 +59,16 @@ pub(super) fn complain(guest: &Guest) {
     }
 }
 
-/// A variable of the environment.
+/// A variable of the environment. It is read before this start is over: normally while the program
+/// is being loaded, when nobody changes the environment. Where a hook starts us later (the library
+/// was opened by dlopen(3), or another constructor came first), a thread that calls setenv(3) at that
+/// moment races with us as with every getenv(3) of libc itself.
 fn variable(name: &str) -> Option<&'static [u8]> {
     let mut bytes = [0; 40];
     bytes.get_mut(..name.len())?.copy_from_slice(name.as_bytes());
     let name = CStr::from_bytes_until_nul(&bytes).ok()?;
-    // SAFETY: the name ends in a NUL. The value is read before this start is over: normally while
-    // the program is being loaded, when nobody changes the environment. Where a hook starts us later
-    // (the library was opened by dlopen(3), or another constructor came first), a thread that calls
-    // setenv(3) at that moment races with us as with every getenv(3) of libc itself: glibc never
-    // frees a value, and musl does so only for one that setenv(3) made.
+    // SAFETY: the name ends in a NUL. While it is read the value stays: glibc never frees one, and
+    // musl does so only for one that setenv(3) made.
     unsafe {
         let value = libc::getenv(name.as_ptr());
         (!value.is_null()).then(|| CStr::from_ptr(value).to_bytes())

@@ -88,10 +88,10 @@ pub unsafe fn load_first(process: HANDLE, thread: HANDLE, library: &[u16]) -> Re
     can_be_opened(library)?;
     let routine = load_library().ok_or_else(|| refused("finding LoadLibraryW"))?;
     let size = size_of_val(library);
-    // SAFETY: the process is alive because its thread is suspended, and the memory is new, so that
-    // nothing of the process's own changes. The library is readable for `size` bytes. The routine
-    // has the type of an APC routine, takes the path that was just written, and is at the same
-    // address there: the system maps kernel32.dll once per boot for all processes of one kind.
+    // The routine is at the same address there: the system maps kernel32.dll once per boot for all
+    // processes of one kind.
+    // SAFETY: the process lives, because its thread is suspended; the memory is new; the library is
+    // readable for `size` bytes; the routine has the type of an APC's and takes that path.
     unsafe {
         let path =
             VirtualAllocEx(process, ptr::null(), size, MEM_COMMIT | MEM_RESERVE, PAGE_READWRITE);

@@ -160,9 +160,8 @@ fn was_outgoing(case: &Case<'_>) -> bool {
     })
 }
 
-/// The address that was asked for as ss(8) takes it, ` src 127.0.0.1`, in quotes where
-/// a shell would take it for a pattern: connections at others are not
-/// in the way.
+/// The address that was asked for as ss(8) takes it, ` src 127.0.0.1`, in quotes where a shell would
+/// take it for a pattern: connections at others are not in the way.
 struct Source<'a>(&'a Case<'a>);
 
 impl fmt::Display for Source<'_> {

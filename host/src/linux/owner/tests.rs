@@ -1,3 +1,4 @@
+use super::names::inode_of;
 use super::*;
 
 #[test]

@@ -38,18 +38,26 @@ pub(super) fn find(
     scratch: &mut Scratch,
     facts: &mut Facts,
 ) {
-    let Scratch { holders, netlink, owners, short, .. } = scratch;
-    if let Err(why) = unixdiag::find(wanted, holders, netlink, query.limits()) {
-        facts.path.used = Fact::Unknown(why);
-        return;
-    }
-    if holders.total == 0 {
-        facts.path.used = Fact::Known(None);
-        return;
-    }
-    let missing = find_owners(query, holders.rows_mut(), owners, short);
+    let Some(missing) = look_up(query, wanted, scratch, facts) else { return };
     use_first(Place::Here, scratch, facts);
     list(query, missing, scratch, facts);
+}
+
+/// Finds sockets and who has them; gives the reason why others of them have nobody. `None` where no
+/// socket was found, which `facts` then say.
+fn look_up(
+    query: &Query<'_>,
+    wanted: Wanted<'_>,
+    scratch: &mut Scratch,
+    facts: &mut Facts,
+) -> Option<Why> {
+    let Scratch { holders, netlink, owners, short, .. } = scratch;
+    facts.path.used = match unixdiag::find(wanted, holders, netlink, query.limits()) {
+        Ok(()) if holders.total == 0 => Fact::Known(None),
+        Ok(()) => return Some(find_owners(query, holders.rows_mut(), owners, short)),
+        Err(why) => Fact::Unknown(why),
+    };
+    None
 }
 
 /// A socket of this network namespace that was bound to a file of the same number, where the
@@ -62,16 +70,9 @@ fn find_by_name(
     scratch: &mut Scratch,
     facts: &mut Facts,
 ) {
-    let Scratch { holders, netlink, owners, short, .. } = scratch;
     let wanted = Wanted::Number(id.inode);
-    if let Err(why) = unixdiag::find(wanted, holders, netlink, query.limits()) {
-        facts.path.used = Fact::Unknown(why);
-        return;
-    }
-    if holders.total == 0 {
-        return;
-    }
-    let missing = find_owners(query, holders.rows_mut(), owners, short);
+    let Some(missing) = look_up(query, wanted, scratch, facts) else { return };
+    let holders = &mut scratch.holders;
     let has_it = |nth: usize, row: &Row| {
         let name = holders.name(nth);
         let is_same_name = name.starts_with(b"/") && name == path.bytes();

@@ -10,8 +10,9 @@ use crate::linux::descriptor::Descriptor;
 use crate::linux::facts::{self, Scratch, rights};
 use crate::linux::limits::Limits;
 use crate::linux::namespaces::{self, Search};
+use crate::linux::owner::names;
 use crate::linux::procfs::{Stat, Status};
-use crate::linux::{files, owner, ports, script, unit, users};
+use crate::linux::{files, ports, script, unit, users};
 use crate::memory::Mapped;
 
 /// The size of buffer that the files are read with besides a large one.
@@ -31,8 +32,8 @@ pub fn proc_files(bytes: &[u8]) {
         let text = format!("{first}\t{last}\n");
         assert_eq!(facts::two_ports(text.as_bytes()), Fact::Known((first, last)));
     }
-    if let Some(inode) = owner::inode_of(bytes) {
-        assert_eq!(owner::inode_of(format!("socket:[{inode}]").as_bytes()), Some(inode));
+    if let Some(inode) = names::inode_of(bytes) {
+        assert_eq!(names::inode_of(format!("socket:[{inode}]").as_bytes()), Some(inode));
     }
     if let Some(profile) = rights::profile(bytes) {
         assert!(is_one_line(profile.as_str()));
