@@ -216,7 +216,8 @@ impl Subject {
         variables.fold(starter, |all, (name, value)| all.env(name, value))
     }
 
-    /// Starts it, in a process group of its own. It dies with the thread that started it.
+    /// Starts it, in a process group of its own and with no descriptor but the standard ones, whatever
+    /// the test itself was started with. It dies with the thread that started it.
     ///
     /// # Panics
     /// If it cannot be started.
@@ -239,6 +240,10 @@ impl Subject {
                 // A shell ignores some of these for what it starts in the background.
                 for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
                     libc::signal(signal, libc::SIG_DFL);
+                }
+                let to_close = libc::CLOSE_RANGE_CLOEXEC.cast_signed();
+                if libc::close_range(3, libc::c_uint::MAX, to_close) != 0 {
+                    return Err(io::Error::last_os_error());
                 }
                 for (resource, value) in &limits {
                     let limit = libc::rlimit { rlim_cur: *value, rlim_max: *value };

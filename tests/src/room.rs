@@ -45,12 +45,15 @@ impl Room {
     /// If there is no place for temporary files.
     #[must_use]
     pub fn in_this_network() -> Self {
+        // SAFETY: it changes the file mode creation mask of this process alone, in every test to the
+        // same one: what a test makes can be read by the other users that it starts programs as.
+        unsafe { libc::umask(0o022) };
         let directory = tempfile::Builder::new()
             .prefix("bindshim-test-")
             .permissions(fs::Permissions::from_mode(0o777))
             .tempdir()
             .expect("the directory for temporary files is writable");
-        // The file mode creation mask may have taken some of it.
+        // The mask has taken some of it.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777))
             .expect("the owner of a directory may change its mode");
         Self { directory }
