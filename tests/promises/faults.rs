@@ -366,9 +366,9 @@ fn every_descriptor_closed() {
     }
 }
 
-/// The names of the system calls that systemd allows a service.
-pub(crate) fn allowed() -> String {
-    concat!(env!("CARGO_MANIFEST_DIR"), "/data/system-service.txt").to_owned()
+/// A list of the system calls that systemd allows a service, for every user to read.
+pub(crate) fn allowed(room: &Room) -> PathBuf {
+    room.file("allowed", include_str!("../data/system-service.txt"))
 }
 
 /// Where the calls are answered under the filter, no fact is invented.
@@ -385,7 +385,7 @@ fn assert_told_under_filter(ended: &Ended) {
 fn a_filter_that_kills_is_installed_by_the_program() {
     let room = Room::new();
     let port = room.port();
-    let victim = || room.run_victim("filtered", "").args([allowed(), port.to_string()]);
+    let victim = || room.run_victim("filtered", "").args([allowed(&room)]).args([port.to_string()]);
     let bare = victim().finish();
     assert_eq!(bare.code(), Some(0), "{bare:?}");
     let covered = victim().recorded(&room).set("explain", "always").finish();
@@ -401,7 +401,7 @@ fn a_filter_that_kills_is_there_from_the_start() {
     let steps = format!("tcp4 bind 127.0.0.1 {port} listen tcp4 bind 127.0.0.1 {port}");
     let victim = || {
         room.run_victim("filtered", "")
-            .args([Path::new(&allowed()), Path::new("exec"), &inner])
+            .args([&allowed(&room), Path::new("exec"), &inner])
             .args(steps.split(' '))
     };
     let bare = victim().finish();
@@ -413,7 +413,9 @@ fn a_filter_that_kills_is_there_from_the_start() {
     assert_eq!((retried.status, &retried.stdout), (bare.status, &bare.stdout));
     // Where a descriptor of ours is beyond what the process may have, if it could be raised.
     let filtered = room.victim("filtered");
-    let exec = format!("{} {} exec {} {steps}", filtered.display(), allowed(), inner.display());
+    let list = allowed(&room);
+    let exec = [&filtered, &list, Path::new("exec"), &inner].map(|word| word.display().to_string());
+    let exec = format!("{} {steps}", exec.join(" "));
     let limited = room.run("sh", "-c").args([format!("ulimit -S -n 1000 && exec {exec}")]);
     let limited = limited.recorded(&room).finish();
     assert_eq!((limited.status, &limited.stdout), (bare.status, &bare.stdout));

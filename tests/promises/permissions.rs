@@ -219,13 +219,13 @@ fn address_rewritten() {
 #[test]
 fn refusals_are_told_under_a_filter_that_kills() {
     let room = Room::for_root("other users and a privileged port are needed");
-    let list = crate::faults::allowed();
+    let list = crate::faults::allowed(&room);
     let steps = "tcp4 bind 127.0.0.1 80 bind 203.0.113.7 8080 transparent udp4 listen \
                  tcp6 bind 2001:db8::7 8080 bind fe80::1 8080 bind ff02::1 8080 listen listen \
                  unix listen tcp4 device nope0";
     let victim = || {
         Subject::new(&room, room.victim("filtered"))
-            .args([list.as_str(), "exec", &room.victim("steps").display().to_string()])
+            .args([&list, Path::new("exec"), &room.victim("steps")])
             .args(steps.split_whitespace())
             .user(65534)
     };

@@ -71,11 +71,11 @@ fn a_signal_handler_binds_unix_sockets_on_a_small_stack() {
 fn a_filter_that_kills_lets_the_diagnosis_through() {
     let room = Room::new();
     let (paths, causes, _holder) = bad_paths(&room);
-    let list = concat!(env!("CARGO_MANIFEST_DIR"), "/data/system-service.txt");
+    let list = crate::faults::allowed(&room);
     let steps = room.victim("steps");
     let victim = || {
         let victim = room.run_victim("filtered", "");
-        let victim = victim.args([Path::new(list), Path::new("exec"), &steps]);
+        let victim = victim.args([&list, Path::new("exec"), &steps]);
         victim.args(paths.iter().flat_map(|path| ["unix", "bind", path]))
     };
     let bare = victim().finish();
