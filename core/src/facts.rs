@@ -268,7 +268,7 @@ pub struct PortSocket {
     pub owner: Fact<Process>,
     /// How it shares its port (Windows); known only of sockets whose calls were seen.
     pub sharing: Option<Sharing>,
-    /// Its options (Linux). The kernel shows those of other processes' sockets to nobody.
+    /// Its options (Linux). Those of another process's socket are known only to who borrows it.
     pub options: Fact<Options>,
 }
 

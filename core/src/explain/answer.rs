@@ -7,6 +7,7 @@ use crate::address::Address;
 use crate::attempt::{Attempt, Family, Function};
 use crate::code::System;
 use crate::diagnose::tell::Span;
+use crate::facts::SocketState;
 use crate::record::{Diagnosis, Event, Holder};
 
 /// How many holders are named; the first one is in the summary, too.
@@ -80,6 +81,9 @@ fn outlook(
     // On Windows the option lets others take the port, and on Linux it cannot be set twice.
     if system == System::Linux && attempt.socket.reuseaddr != Some(true) {
         out.write_str(match diagnosis.reuseaddr_cures {
+            Some(true) if diagnosis.holders.iter().any(has_it) => {
+                "with SO_REUSEADDR it works right now, and takes the port from who has it; "
+            }
             Some(true) => "with SO_REUSEADDR it works right now; ",
             Some(false) => "SO_REUSEADDR does not help; ",
             None => "SO_REUSEADDR helps only if the old socket has it too; ",
@@ -91,6 +95,11 @@ fn outlook(
         (Some(false), None) => writeln!(out, "waiting alone does not help"),
         (None, None) => writeln!(out, "whether waiting helps is not known"),
     }
+}
+
+/// Whether the option would take the port from a program, and not from what it left.
+fn has_it(holder: &Holder) -> bool {
+    matches!(holder.state, SocketState::Bound | SocketState::Udp)
 }
 
 /// What was asked: `bind to [::]:80 (tcp, IPv6 and IPv4, SO_REUSEADDR, user www)`.
@@ -156,7 +165,6 @@ mod tests {
     use crate::attempt::{Protocol, Socket};
     use crate::cause::Cause;
     use crate::code::{Code, EACCES, EADDRINUSE};
-    use crate::facts::SocketState;
     use crate::record::Fix;
     use crate::text::Text;
 
@@ -275,6 +283,10 @@ mod tests {
             let text = told(&event(&attempt, &diagnosis), None);
             assert_eq!(text.lines().nth(2), Some(std::format!("  {line}").as_str()));
         }
+        let mut bound = Diagnosis { reuseaddr_cures: Some(true), ..taken(1) };
+        bound.holders[0].state = SocketState::Bound;
+        let text = told(&event(&attempt, &bound), None);
+        assert!(text.contains("right now, and takes the port from who has it; "), "{text}");
         let mut set = asked();
         set.socket.reuseaddr = Some(true);
         let text = told(&event(&set, &taken(1)), None);

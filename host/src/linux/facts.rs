@@ -38,6 +38,7 @@ use crate::memory::Zeroed;
 
 pub use super::ports::Breadth;
 pub(super) use listed::{add_socket, fill_owner};
+pub use options::borrow_options;
 pub use sharers::gather_sharers;
 
 /// What to find out.

@@ -107,7 +107,10 @@ impl Place {
                 Ok(()) => {
                     facts::gather_sharers(&query, Breadth::BothFamilies, &mut scratch, facts);
                 }
-                Err(_) => facts::gather(&query, &mut scratch, facts),
+                Err(_) => {
+                    facts::gather(&query, &mut scratch, facts);
+                    facts::borrow_options(&query, &scratch, facts);
+                }
             }
             true
         };

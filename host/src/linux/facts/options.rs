@@ -1,16 +1,18 @@
 //! By which options the sockets in the way share their port. The kernel tells them to whoever has the
-//! socket, and to nobody else: here that is this process.
+//! socket, and to nobody else.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use bindshim_core::facts::{Fact, Facts, Options, Why};
+use bindshim_core::facts::{Fact, Facts, Options, SocketState, Why};
 use rustix::io::Errno;
 use rustix::net::sockopt;
+use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
 
-use super::Query;
+use super::{Query, Scratch};
 use crate::linux::limits::why;
+use crate::linux::signals::Held;
 use crate::linux::sockdiag::Row;
-use crate::linux::socket;
+use crate::linux::{procfs, socket};
 
 /// Fills in those of the socket that was added last, where it is this process's own.
 #[inline(never)]
@@ -23,11 +25,45 @@ pub(super) fn fill_own(query: &Query<'_>, row: &Row, facts: &mut Facts) {
     }
 }
 
+/// Fills in those of other processes' sockets that [`gather`](super::gather) found with the same
+/// `scratch`, by duplicates of their descriptors (pidfd_getfd(2), Linux 5.6), where this process may
+/// debug theirs.
+///
+/// Only for a process of one thread that serves nobody: while there is a duplicate, the holder's own
+/// `close` does not free the port, and a child that another thread forks then would keep it.
+/// Connections are left alone, because a `close` that comes last may wait for their peer.
+pub fn borrow_options(query: &Query<'_>, scratch: &Scratch, facts: &mut Facts) {
+    for (row, socket) in scratch.found.rows().iter().zip(&mut facts.sockets) {
+        let is_connected =
+            !matches!(socket.state, SocketState::Listen | SocketState::Bound | SocketState::Udp);
+        if is_connected || row.owner == 0 || socket.options != Fact::Unknown(Why::NotAsked) {
+            continue;
+        }
+        socket.options = if procfs::is_filtered() {
+            Fact::Unknown(Why::Seccomp)
+        } else if query.limits().are_over() {
+            Fact::Unknown(Why::Budget)
+        } else {
+            told(borrow(row))
+        };
+    }
+}
+
+/// Those of another process's socket, by a duplicate that no signal can prolong.
+fn borrow(row: &Row) -> Result<Options, Errno> {
+    let pid = Pid::from_raw(row.owner.cast_signed()).ok_or(Errno::SRCH)?;
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    let _held = Held::all();
+    let duplicate: OwnedFd =
+        pidfd_getfd(process, row.owner_fd.cast_signed(), PidfdGetfdFlags::empty())?;
+    read(duplicate.as_fd(), row)
+}
+
 fn told(options: Result<Options, Errno>) -> Fact<Options> {
     match options {
         Ok(options) => Fact::Known(options),
-        // Another thread has closed it since.
-        Err(Errno::BADF) => Fact::Unknown(Why::NotVisible),
+        // It was closed since, or the process is gone.
+        Err(Errno::BADF | Errno::SRCH) => Fact::Unknown(Why::NotVisible),
         Err(errno) => Fact::Unknown(why(errno)),
     }
 }
