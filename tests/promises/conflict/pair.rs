@@ -9,9 +9,10 @@ use bindshim_core::attempt::Family;
 use bindshim_core::conflict::Reach;
 use bindshim_core::conflict::linux::Sharing;
 use bindshim_core::facts::SocketState;
+use bindshim_tests::wait;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, accept_with, bind, connect,
+    AddressFamily, RecvFlags, Shutdown, SocketFlags, SocketType, accept_with, addr, bind, connect,
     getsockname, listen, recv, shutdown, socket_with, sockopt,
 };
 
@@ -245,11 +246,11 @@ impl Held {
                 let there = getsockname(&server).expect("it is bound");
                 if udp {
                     drop(server);
-                    with_only(port, || connect(&socket, &there)).expect("anybody will do");
+                    with_only(port, || connect_to(&socket, &there));
                     return Self::with(remains(&socket, true, SocketState::Udp), [socket]);
                 }
                 listen(&server, 1).expect("a free port");
-                with_only(port, || connect(&socket, &there)).expect("it listens");
+                with_only(port, || connect_to(&socket, &there));
                 Self::with(remains(&socket, true, SocketState::Established), [socket, server])
             }
             // UDP has no connections to accept.
@@ -268,7 +269,7 @@ impl Held {
         let there = pair.holder.reached_at(port);
         let family = if there.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let client = new_socket(family, SocketType::STREAM);
-        connect(&client, &there).expect("it listens");
+        connect_to(&client, &there);
         if pair.holding == Holding::Orphan {
             be_deaf(&client);
         }
@@ -413,6 +414,17 @@ fn get(socket: &OwnedFd, level: libc::c_int, name: libc::c_int) -> libc::c_int {
     };
     assert_eq!(result, 0, "option {level}, {name}: {}", std::io::Error::last_os_error());
     value
+}
+
+/// Connects a socket. On a busy machine Linux 6.18 answers once in some thousand times that it has no
+/// route to an IPv6 address of its own, and has one when it is asked again.
+#[track_caller]
+fn connect_to(socket: &OwnedFd, there: &impl addr::SocketAddrArg) {
+    let connected = wait::until("a route", || match connect(socket, there) {
+        Err(Errno::NETUNREACH) => None,
+        done => Some(done),
+    });
+    connected.expect("somebody listens, or it is UDP");
 }
 
 /// Does something while the kernel may choose one port alone.
