@@ -99,6 +99,7 @@ pub fn with_prefix(subject: Subject) -> Subject {
     subject
         .env("WINEPREFIX", prefix())
         .env("WINEDEBUG", "-all")
+        .env("LC_ALL", "C.UTF-8")
         .env("NODE_SKIP_PLATFORM_CHECK", "1")
 }
 
