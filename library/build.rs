@@ -1,5 +1,9 @@
 //! How the library is linked.
 //!
+//! A page that a start writes to costs some microseconds. So each of the parts that are mapped begins
+//! at a page of its own, and what is written takes two pages less. That is an option of LLD, which is
+//! Rust's linker where nobody chose another one; others do without.
+//!
 //! On Linux with glibc the unwinder is linked in. As `libgcc_s.so.1` it is one more file to find,
 //! map and relocate at every start of every program, which about doubles what we cost there.
 //! Rust's standard library asks for `-lgcc_s`; a linker script of that name in a directory that is
@@ -14,6 +18,10 @@ fn main() {
     }
     // Our code may be on the stack of any thread, so the library is never unmapped.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    println!("cargo::rerun-if-env-changed=RUSTC_LINKER");
+    if env::var_os("RUSTC_LINKER").is_none() {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,-z,separate-loadable-segments");
+    }
     if var("CARGO_CFG_TARGET_ENV") == "gnu" && var("TARGET") == var("HOST") {
         link_unwinder_in();
     }
