@@ -5,7 +5,7 @@
 //! of its own in each namespace: its inode tells two namespaces apart without a privilege.
 
 use bindshim_core::facts::Why;
-use rustix::fs::{AtFlags, CWD, RawDir, StatxFlags};
+use rustix::fs::{AtFlags, CWD, RawDir, StatxFlags, getxattr};
 
 use super::clock::monotonic_ns;
 use super::descriptor::Descriptor;
@@ -13,6 +13,7 @@ use super::files::{self, ShortPath};
 use super::hints;
 use super::limits::{Limits, why};
 use super::owner::{Room, pid_of};
+use super::procfs;
 use super::sockdiag::Row;
 use super::unixdiag::{Holders, NO_UID};
 
@@ -34,8 +35,11 @@ pub(super) struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn see(&mut self, bound: &Bound<'_>, holders: &mut Holders) {
-        let Bound { name, kind, state, inode } = *bound;
+    fn see(&mut self, socket: &Socket<'_>, holders: &mut Holders) {
+        let Socket { name, kind, state, inode, is_connected } = *socket;
+        if name.is_empty() || is_connected {
+            return;
+        }
         if name == self.path {
             holders.add(kind, state, name, Row::of_unix(inode, 0, NO_UID));
         }
@@ -114,13 +118,51 @@ fn table_id(table: &core::ffi::CStr) -> Option<u32> {
     u32::try_from(found.stx_ino).ok()
 }
 
-/// Reads a table piece by piece. A line is shorter than the buffer: a path has 108 bytes.
+/// Reads a table.
 pub(super) fn read_table(
     file: &Descriptor,
     search: &mut Search<'_>,
     holders: &mut Holders,
     buffer: &mut [u8],
     limits: Limits,
+) -> Result<(), Why> {
+    each_socket(file, buffer, limits, |socket| search.see(socket, holders))
+}
+
+/// Whether the socket of `row`, whose owner is known, has the path indeed. The kernel writes names as
+/// they are (`unix_seq_show`, net/unix/af_unix.c), so that a name with a newline in it looks like the
+/// line of another socket. Such a line is the second one of a unix socket in its own table, and what
+/// is no unix socket has the name of its protocol.
+pub(super) fn has_path(row: &Row, path: &[u8], buffer: &mut [u8], limits: Limits) -> bool {
+    let Ok(file) = files::open(ShortPath::of_process(row.owner, "net/unix").as_c_str()) else {
+        return false;
+    };
+    let (mut lines, mut has_it) = (0, false);
+    let read = each_socket(&file, buffer, limits, |socket| {
+        if socket.inode == row.inode {
+            lines += 1;
+            has_it |= socket.name == path;
+        }
+    });
+    read.is_ok() && lines == 1 && has_it && is_unix_socket(row)
+}
+
+/// By the attribute that shows a socket's protocol (`sockfs_xattr_get`, net/socket.c). A system call
+/// filter may not expect that it is asked for.
+fn is_unix_socket(row: &Row) -> bool {
+    let descriptor = ShortPath::of_descriptor(row.owner, row.owner_fd);
+    let mut protocol = [0; 32];
+    !procfs::is_filtered()
+        && getxattr(descriptor.as_c_str(), c"system.sockprotoname", &mut protocol[..])
+            .is_ok_and(|length| protocol[..length].starts_with(b"UNIX"))
+}
+
+/// Reads a table piece by piece. A line is shorter than the buffer: a path has 108 bytes.
+fn each_socket(
+    file: &Descriptor,
+    buffer: &mut [u8],
+    limits: Limits,
+    mut see: impl FnMut(&Socket<'_>),
 ) -> Result<(), Why> {
     let mut held = 0;
     loop {
@@ -137,26 +179,25 @@ pub(super) fn read_table(
             None if held == buffer.len() => held,
             None => 0,
         };
-        for line in buffer[..complete].split(|byte| *byte == b'\n') {
-            if let Some(bound) = Bound::parse(line) {
-                search.see(&bound, holders);
-            }
-        }
+        let lines = buffer[..complete].split(|byte| *byte == b'\n');
+        lines.filter_map(Socket::parse).for_each(|socket| see(&socket));
         buffer.copy_within(complete..held, 0);
         held -= complete;
     }
 }
 
-/// A socket that is bound and not connected.
+/// A line of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Bound<'a> {
+struct Socket<'a> {
+    /// Empty where it was never bound.
     name: &'a [u8],
     kind: u8,
     state: u8,
     inode: u32,
+    is_connected: bool,
 }
 
-impl<'a> Bound<'a> {
+impl<'a> Socket<'a> {
     /// Decodes a line:
     /// `ffff...: 00000002 00000000 00010000 0001 01 26698 /run/app.sock` (proc_pid_net(5)).
     fn parse(mut line: &'a [u8]) -> Option<Self> {
@@ -164,10 +205,14 @@ impl<'a> Bound<'a> {
             (next_field(&mut line)?, next_field(&mut line)?, next_field(&mut line)?);
         let flags = hexadecimal(next_field(&mut line)?)?;
         let kind = u8::try_from(hexadecimal(next_field(&mut line)?)?).ok()?;
-        let is_unconnected = next_field(&mut line)? == UNCONNECTED;
-        let inode = u32::try_from(files::number(next_field(&mut line)?)?).ok()?;
+        let is_connected = next_field(&mut line)? != UNCONNECTED;
+        let inode = match next_field(&mut line) {
+            Some(inode) => inode,
+            None => core::mem::take(&mut line).trim_ascii_start(),
+        };
+        let inode = u32::try_from(files::number(inode)?).ok()?;
         let state = if flags & LISTENS != 0 { LISTEN } else { CLOSE };
-        (is_unconnected && !line.is_empty()).then_some(Self { name: line, kind, state, inode })
+        Some(Self { name: line, kind, state, inode, is_connected })
     }
 }
 
@@ -190,24 +235,26 @@ mod tests {
     use crate::memory::Mapped;
 
     #[test]
-    fn lines_of_bound_sockets_are_decoded() {
-        let bound = |name: &'static str, kind, state, inode| {
-            Some(Bound { name: name.as_bytes(), kind, state, inode })
+    fn lines_are_decoded() {
+        let socket = |name: &'static str, kind, state, inode, is_connected| {
+            Some(Socket { name: name.as_bytes(), kind, state, inode, is_connected })
         };
         for (rest, found) in [
-            ("00010000 0001 01 26698 /run/a", bound("/run/a", 1, LISTEN, 26_698)),
-            ("00000000 0002 01     7 /run/a", bound("/run/a", 2, CLOSE, 7)),
-            ("00010000 0001 01 26698  /run/a", bound(" /run/a", 1, LISTEN, 26_698)),
-            ("00010000 0001 01 26698 x /run/a", bound("x /run/a", 1, LISTEN, 26_698)),
-            ("00000000 0001 03 26698 /run/a", None),
-            ("00010000 0001 01 26698", None),
-            ("00010000 0001 01 26698 ", None),
+            ("00010000 0001 01 26698 /run/a", socket("/run/a", 1, LISTEN, 26_698, false)),
+            ("00000000 0002 01     7 /run/a", socket("/run/a", 2, CLOSE, 7, false)),
+            ("00010000 0001 01 26698  /run/a", socket(" /run/a", 1, LISTEN, 26_698, false)),
+            ("00010000 0001 01 26698 x /run/a", socket("x /run/a", 1, LISTEN, 26_698, false)),
+            ("00000000 0001 03 26698 /run/a", socket("/run/a", 1, CLOSE, 26_698, true)),
+            ("00000000 0001 03 26698", socket("", 1, CLOSE, 26_698, true)),
+            ("00000000 0002 01     7", socket("", 2, CLOSE, 7, false)),
+            ("00010000 0001 01 26698 ", socket("", 1, LISTEN, 26_698, false)),
+            ("00010000 0001 01 /run/a", None),
             ("/run/a", None),
         ] {
             let line = format!("ffff0: 00000002 00000000 {rest}");
-            assert_eq!(Bound::parse(line.as_bytes()), found, "{rest}");
+            assert_eq!(Socket::parse(line.as_bytes()), found, "{rest}");
         }
-        assert_eq!(Bound::parse(b""), None);
+        assert_eq!(Socket::parse(b""), None);
     }
 
     #[test]
@@ -224,10 +271,13 @@ mod tests {
             let mut holders = Mapped::<Scratch>::new().unwrap();
             let mut search = Search { path: b"/run/app.sock", has_doubt: false };
             let name = name.as_bytes();
-            let bound = Bound { name, kind: 1, state: LISTEN, inode: 7 };
-            search.see(&bound, &mut holders.holders);
-            let found = (holders.holders.total == 1, search.has_doubt);
-            assert_eq!(found, (is_listed, has_doubt), "{bound:?}");
+            let mut see = |is_connected| {
+                let socket = Socket { name, kind: 1, state: LISTEN, inode: 7, is_connected };
+                search.see(&socket, &mut holders.holders);
+                (holders.holders.total == 1, search.has_doubt)
+            };
+            assert_eq!(see(true), (false, false));
+            assert_eq!(see(false), (is_listed, has_doubt), "{name:?}");
         }
     }
 

@@ -238,6 +238,39 @@ fn the_same_name_of_another_file_is_not_in_another_namespace() {
     assert_stale(&failure(&room, &steps, None));
 }
 
+/// The kernel writes names into a namespace's table as they are: one with a newline in it looks like
+/// the line of another socket, and could have an innocent program named for it.
+#[test]
+fn a_name_that_looks_like_the_line_of_another_socket_names_nobody() {
+    let room = Room::for_root("a network of its own");
+    let path = in_room(&room, "s");
+    let bind = format!("unix bind {path}");
+    assert_eq!(room.run_victim("steps", &bind).finish().code(), Some(0));
+    for innocent in ["socket.AF_INET", "socket.AF_UNIX"] {
+        let script = format!(
+            "import os, socket, time\n\
+             r, w = os.pipe()\n\
+             if os.fork() == 0:\n    \
+                 s = socket.socket({innocent})\n    \
+                 s.bind('innocent.sock' if s.family == socket.AF_UNIX else ('', 0))\n    \
+                 s.listen()\n    \
+                 os.write(w, b'%d' % os.fstat(s.fileno()).st_ino)\n    \
+                 time.sleep(60)\n\
+             s = socket.socket(socket.AF_UNIX)\n\
+             line = b'ffff: 00000002 00000000 00010000 0001 01 %s ' % os.read(r, 20)\n\
+             s.bind(b'\\0x\\n' + line + b'{path}')\n\
+             print('holding', flush=True)\n\
+             time.sleep(60)\n"
+        );
+        let script = room.file("spoof.py", &script);
+        let mut spoof = room.run("unshare", "--net python3").args([script]).start();
+        spoof.wait_for("holding");
+        let record = failure(&room, &bind, None);
+        assert_eq!(record["diagnosis"]["holders_total"], 0, "{record}");
+        assert_ne!(record["diagnosis"]["certainty"], "certain", "{record}");
+    }
+}
+
 /// A relative name says nothing without the working directory, which may have changed since, nor
 /// does a path in another tree of mounts.
 #[test]

@@ -107,7 +107,10 @@ fn find_elsewhere(
         0 => Why::NotVisible,
         _ => find_owners(query, holders.rows_mut(), owners, short),
     };
-    let Some((nth, place)) = which(holders.rows(), path, id) else {
+    let mut is_genuine = |row: &Row| {
+        row.owner == 0 || namespaces::has_path(row, path.bytes(), netlink, query.limits())
+    };
+    let Some((nth, place)) = which(holders.rows(), path, id, &mut is_genuine) else {
         if search.has_doubt {
             facts.path.is_doubtful = true;
             facts.path.elsewhere = Fact::Unknown(result.err().unwrap_or(Why::Failed));
@@ -120,12 +123,17 @@ fn find_elsewhere(
 }
 
 /// Which of the sockets that were bound to the path elsewhere has the file, certainly or maybe.
-fn which(rows: &[Row], path: &Path, id: FileId) -> Option<(usize, Place)> {
+fn which(
+    rows: &[Row],
+    path: &Path,
+    id: FileId,
+    is_genuine: &mut dyn FnMut(&Row) -> bool,
+) -> Option<(usize, Place)> {
     let same = |row: &Row| is_same_file(row.owner, path.bytes(), id);
-    if let Some(nth) = rows.iter().position(|row| same(row) == Some(true)) {
+    if let Some(nth) = rows.iter().position(|row| same(row) == Some(true) && is_genuine(row)) {
         return Some((nth, Place::Elsewhere));
     }
-    let nth = rows.iter().position(|row| same(row).is_none())?;
+    let nth = rows.iter().position(|row| same(row).is_none() && is_genuine(row))?;
     Some((nth, Place::ElsewhereByName))
 }
 
