@@ -98,7 +98,7 @@ fn an_environment_of_any_size_is_followed() {
     let ended = following(&room, parent(&room, "vfork", "many", CHILD)).finish();
     assert_eq!(ended.behaviour(), bare.behaviour());
     assert_eq!(child_binds(&ended, CHILD), 0);
-    assert!(not_covered(&ended)[0].contains("memory"), "{}", ended.records());
+    assert!(not_covered(&ended)[0].contains("no room"), "{}", ended.records());
 }
 
 #[test]
@@ -243,7 +243,43 @@ fn a_signal_handler_on_a_small_stack_starts_programs() {
     let room = Room::new();
     let ended = following(&room, room.run_victim("exec_in_handler", "")).finish();
     assert_eq!(ended.stdout, "ended 700 700 700 700\n", "{:?}", ended.status);
-    assert!(not_covered(&ended)[0].contains("memory"), "{}", ended.records());
+    assert!(not_covered(&ended)[0].contains("no room"), "{}", ended.records());
+}
+
+/// Arguments and environment have a limit together, and what is ours is not to be too much.
+#[test]
+fn a_child_with_all_the_arguments_that_it_may_have_starts() {
+    let room = Room::new();
+    // The longest arguments by bisection, for a way to start a program; the environment is cleared.
+    let script = "import errno, os\n\
+                  def spawn(words):\n    \
+                      os.waitpid(os.posix_spawn('/bin/true', words, {}), 0)\n\
+                  def execute(words):\n    \
+                      pid = os.fork()\n    \
+                      if pid == 0:\n        \
+                          try: os.execve('/bin/true', words, {})\n        \
+                          except OSError as e: os._exit(e.errno)\n    \
+                      code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])\n    \
+                      if code: raise OSError(code, '')\n\
+                  for start in spawn, execute:\n    \
+                      most, too_many = 0, 1 << 23\n    \
+                      while most + 1 < too_many:\n        \
+                          bytes = (most + too_many) // 2\n        \
+                          words = ['x' * 65536] * (bytes >> 16) + ['x' * (bytes & 65535)]\n        \
+                          try:\n            \
+                              start(words)\n            \
+                              most = bytes\n        \
+                          except OSError as e:\n            \
+                              assert e.errno == errno.E2BIG, e\n            \
+                              too_many = bytes\n    \
+                      print(start.__name__, most)\n";
+    let parent = || room.run("python3", "-c").args([script]);
+    let bare = parent().finish();
+    assert_eq!(bare.code(), Some(0), "{}", bare.stderr);
+    let followed = following(&room, parent()).finish();
+    assert_eq!(followed.behaviour(), bare.behaviour());
+    let told = not_covered(&followed);
+    assert!(told.iter().any(|told| told.contains("no room for a longer one")), "{told:?}");
 }
 
 #[test]

@@ -101,7 +101,7 @@ enum Left {
     OtherUser(u32),
     OtherRoot,
     Threads,
-    NoMemory,
+    NoRoom,
     LogClosed(u32),
 }
 
@@ -113,7 +113,7 @@ impl Left {
             Self::OtherUser(_) => 16,
             Self::OtherRoot => 17,
             Self::Threads => 18,
-            Self::NoMemory => 19,
+            Self::NoRoom => 19,
             Self::LogClosed(_) => 20,
         }
     }
@@ -131,8 +131,8 @@ impl fmt::Display for Left {
                 "is started by system or popen, with a cleared environment, in a program with \
                  threads",
             ),
-            Self::NoMemory => {
-                f.write_str("has a cleared environment, and there is no memory for a longer one")
+            Self::NoRoom => {
+                f.write_str("has a cleared environment, and there is no room for a longer one")
             }
             Self::LogClosed(uid) => write!(
                 f,
@@ -228,14 +228,15 @@ impl Follow {
         unsafe { self.ours.complete(given, survey, room, may_map) }
     }
 
-    /// Says that there is no memory to [`complete`](Self::complete) the environment.
+    /// Says that there is no room to [`complete`](Self::complete) the environment, in memory or in what
+    /// the kernel takes.
     #[cold]
     #[inline(never)]
-    pub fn tell_of_no_memory(&self, guest: &Guest, target: Target) {
+    pub fn tell_of_no_room(&self, guest: &Guest, target: Target) {
         let _held = Held::all();
         let mut path = PathBytes::new();
         let _ = self.judge(target, &mut path);
-        self.tell(guest, &path, Left::NoMemory);
+        self.tell(guest, &path, Left::NoRoom);
     }
 
     /// Whether something keeps us out of what is to be executed, whose path is left in `path`.
