@@ -117,6 +117,26 @@ fn a_log_of_another_user_is_refused_where_others_can_write() {
     }
 }
 
+/// Without root in it all users outside of a user namespace have one number, the planter of a file
+/// and the owner of `/` alike.
+#[test]
+fn a_log_of_an_unknown_user_is_refused_where_others_can_write() {
+    let room = Room::for_root("other users are needed");
+    let place = directory(&room, "sticky", 0o1777);
+    for (name, owner, lines) in [("own", 4321, 1), ("planted", SOMEBODY, 0), ("roots", 0, 0)] {
+        let log = place.join(name);
+        fs::write(&log, "").expect("the room is writable");
+        fs::set_permissions(&log, Permissions::from_mode(0o666)).expect("it is ours");
+        chown(&log, Some(owner), Some(owner)).expect("root may");
+        let inside = room.run("unshare", "--user --map-current-user").args([room.victim("steps")]);
+        let inside = inside.args(STEPS.split(' ')).user(4321);
+        let ended = inside.way(&room, Way::Preload).log_to(&log).finish();
+        assert_eq!(ended.stdout, "bind 0\n", "{}", ended.stderr);
+        let written = fs::read_to_string(&log).expect("root may");
+        assert_eq!(written.lines().count(), lines, "{name}: {written}");
+    }
+}
+
 #[test]
 fn an_own_log_is_written_where_others_can_write_too() {
     let room = Room::new();

@@ -10,7 +10,8 @@
 //!   number);
 //! - from there no symbolic link is followed, and a file must be of one of those three users or of
 //!   the directory's owner, and have no other name: with that it is no link to a file elsewhere,
-//!   nor one that somebody laid out to read our lines.
+//!   nor one that somebody laid out to read our lines. In a user namespace whose root has no number
+//!   all users outside have one together; a file of theirs is not taken.
 
 use core::ffi::CStr;
 use core::fmt;
@@ -22,6 +23,10 @@ use rustix::process::geteuid;
 
 use super::file::append;
 use crate::linux::descriptor::Descriptor;
+
+/// The number of every user who has none in a user namespace (user_namespaces(7), "Unmapped user and
+/// group IDs"; `DEFAULT_OVERFLOWUID`, include/linux/highuid.h).
+const UNMAPPED: u32 = 65534;
 
 /// Why a path is no log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -167,13 +172,20 @@ impl Directory {
             Ok(())
         } else if is_link(found) {
             Err(Trouble::Link)
-        } else if owner != self.owner && !is_trusted(owner, self.owner_of_root) {
+        } else if !self.may_own(owner) {
             Err(Trouble::Owner(owner))
         } else if found.st_nlink > 1 && FileType::from_raw_mode(found.st_mode).is_file() {
             Err(Trouble::OtherName)
         } else {
             Ok(())
         }
+    }
+
+    /// Whether a file of this user's that is here is one that we would have.
+    fn may_own(&self, owner: u32) -> bool {
+        let is_anybody = owner == UNMAPPED && self.owner_of_root == UNMAPPED;
+        owner == geteuid().as_raw()
+            || !is_anybody && (owner == self.owner || is_trusted(owner, self.owner_of_root))
     }
 }
 
