@@ -363,7 +363,7 @@ pub struct Facts {
     /// no longer shows what it has.
     pub vanishing: bool,
     /// Whether the same bind succeeds with SO_REUSEADDR set (tried with a socket that never
-    /// listens, and only where nobody owns what lingers).
+    /// listens; in a program only where nobody owns what lingers).
     pub reuseaddr_trial: Fact<bool>,
     /// `net.ipv4.ip_unprivileged_port_start`: ports below it need a privilege.
     pub unprivileged_from: Fact<u32>,

@@ -237,14 +237,14 @@ pub(super) const ENTRIES: &[Entry] = &[
             fails: &[(Bind, &["EADDRINUSE"])],
             recognised: "A connection on the port, no listener, and this end is the client's: it connects, its peer's port listens on this machine, it is connected to itself, or the port lies in net.ipv4.ip_local_port_range and that of the peer does not.",
             certainty: &[Certain, Probable],
-            reuseaddr: No,
+            reuseaddr: May("where the client has set it too, as few do"),
             waiting: May("when the client ends its connection"),
             helps: &[
                 "end that connection now, as root: ss -tK src ADDRESS:PORT dst PEER:PORT",
                 "for good: add the port to net.ipv4.ip_local_reserved_ports (a server may still bind it), or use one below the range",
             ],
         }],
-        never: &["SO_REUSEADDR: the client's socket does not have it"],
+        never: &["to count on SO_REUSEADDR: few clients have it, and both sockets need it"],
     },
     Entry {
         cause: Cause::HiddenHolder,

@@ -78,11 +78,15 @@ fn outlook(
     diagnosis: &Diagnosis,
 ) -> fmt::Result {
     write!(out, "  ")?;
+    let has = |state| diagnosis.holders.iter().any(|holder| holder.state == state);
     // On Windows the option lets others take the port, and on Linux it cannot be set twice.
     if system == System::Linux && attempt.socket.reuseaddr != Some(true) {
         out.write_str(match diagnosis.reuseaddr_cures {
-            Some(true) if diagnosis.holders.iter().any(has_it) => {
-                "with SO_REUSEADDR it works right now, and takes the port from who has it; "
+            Some(true) if has(SocketState::Bound) => {
+                "with SO_REUSEADDR it works right now, and the other one cannot listen then; "
+            }
+            Some(true) if has(SocketState::Udp) => {
+                "with SO_REUSEADDR it works right now, and both have the port then; "
             }
             Some(true) => "with SO_REUSEADDR it works right now; ",
             Some(false) => "SO_REUSEADDR does not help; ",
@@ -95,11 +99,6 @@ fn outlook(
         (Some(false), None) => writeln!(out, "waiting alone does not help"),
         (None, None) => writeln!(out, "whether waiting helps is not known"),
     }
-}
-
-/// Whether the option would take the port from a program, and not from what it left.
-fn has_it(holder: &Holder) -> bool {
-    matches!(holder.state, SocketState::Bound | SocketState::Udp)
 }
 
 /// What was asked: `bind to [::]:80 (tcp, IPv6 and IPv4, SO_REUSEADDR, user www)`.
@@ -283,10 +282,16 @@ mod tests {
             let text = told(&event(&attempt, &diagnosis), None);
             assert_eq!(text.lines().nth(2), Some(std::format!("  {line}").as_str()));
         }
-        let mut bound = Diagnosis { reuseaddr_cures: Some(true), ..taken(1) };
-        bound.holders[0].state = SocketState::Bound;
-        let text = told(&event(&attempt, &bound), None);
-        assert!(text.contains("right now, and takes the port from who has it; "), "{text}");
+        for (state, effect) in [
+            (SocketState::Bound, "right now, and the other one cannot listen then; "),
+            (SocketState::Udp, "right now, and both have the port then; "),
+            (SocketState::Established, "right now; "),
+        ] {
+            let mut held = Diagnosis { reuseaddr_cures: Some(true), ..taken(1) };
+            held.holders[0].state = state;
+            let text = told(&event(&attempt, &held), None);
+            assert!(text.contains(effect), "{text}");
+        }
         let mut set = asked();
         set.socket.reuseaddr = Some(true);
         let text = told(&event(&set, &taken(1)), None);

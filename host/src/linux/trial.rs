@@ -1,6 +1,7 @@
 //! A socket of our own that shows whether a bind would go through. It never listens.
 
 use core::net::{SocketAddrV4, SocketAddrV6};
+use std::io;
 use std::os::fd::AsFd;
 
 use bindshim_core::address::Address;
@@ -18,8 +19,8 @@ use super::paths;
 use super::socket::{self, Known};
 
 /// Whether the same bind of a TCP socket succeeds with SO_REUSEADDR set. The socket is closed at
-/// once; still it must be tried only where nobody owns what lingers on the port, for while it is
-/// bound it could keep others out.
+/// once; still a program's own bind must be tried only where nobody owns what lingers on the port,
+/// for while it is bound it could keep others out.
 pub(super) fn reuseaddr(attempt: &Attempt, device: u32) -> Fact<bool> {
     match open(attempt, true, device).and_then(|socket| bind_to(&socket, attempt, &[])) {
         Ok(()) => Fact::Known(true),
@@ -36,24 +37,30 @@ impl Trial {
     /// Tries the bind that `attempt` describes (address, protocol, SO_REUSEADDR, IPV6_V6ONLY), and
     /// describes the socket in it. `name` is the path or the abstract name as it is. A socket that
     /// was bound is closed at once. A path is looked at and never bound, for that would make a file.
-    pub fn make(attempt: &mut Attempt, name: &[u8]) -> (Self, Outcome) {
+    ///
+    /// # Errors
+    /// Those of a socket for which there is no room: they are not those of a server's bind.
+    pub fn make(attempt: &mut Attempt, name: &[u8]) -> io::Result<(Self, Outcome)> {
         if let Some(Address::Path(_)) = attempt.address {
             attempt.socket =
                 Socket { family: Some(Family::Unix), kind: Some(Kind::Stream), ..Socket::UNKNOWN };
             attempt.address_length =
                 i64::try_from(name.len() + size_of::<libc::sa_family_t>()).ok();
-            return (Self(None), paths::foresee(name).map_err(code));
+            return Ok((Self(None), paths::foresee(name).map_err(code)));
         }
         let socket = match open(attempt, attempt.socket.reuseaddr == Some(true), 0) {
             Ok(socket) => socket,
-            Err(errno) => return (Self(None), Err(code(errno))),
+            Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
+                return Err(errno.into());
+            }
+            Err(errno) => return Ok((Self(None), Err(code(errno)))),
         };
         attempt.fd = i64::from(socket.number());
         attempt.socket = socket::describe(socket.as_fd(), Known::default());
-        match bind_to(&socket, attempt, name) {
+        Ok(match bind_to(&socket, attempt, name) {
             Ok(()) => (Self(None), Ok(())),
             Err(errno) => (Self(Some(socket)), Err(code(errno))),
-        }
+        })
     }
 
     /// The descriptor of the socket, which is not bound; -1 where it is closed.

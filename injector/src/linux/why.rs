@@ -80,7 +80,9 @@ impl Place {
         if attempt.call == Function::Listen {
             return Ok(Ok(()));
         }
-        let (trial, outcome) = self.as_user(|| Trial::make(attempt, name))?;
+        let (trial, outcome) = self.as_user(|| Trial::make(attempt, name))?.map_err(|why| {
+            Refusal::cannot_run(format!("no socket can be made here to try it with: {why}"))
+        })?;
         self.trial = Some(trial);
         Ok(outcome)
     }
@@ -109,7 +111,7 @@ impl Place {
                 }
                 Err(_) => {
                     facts::gather(&query, &mut scratch, facts);
-                    facts::borrow_options(&query, &scratch, facts);
+                    facts::look_further(&query, &scratch, facts);
                 }
             }
             true

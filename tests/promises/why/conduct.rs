@@ -175,6 +175,15 @@ fn a_bad_question_is_refused() {
 }
 
 #[test]
+fn without_room_for_a_socket_there_is_no_answer() {
+    let room = Room::new();
+    let ended = why(&room, "8080").limit(libc::RLIMIT_NOFILE, 4).finish();
+    assert_eq!((ended.code(), ended.stdout.as_str()), (Some(126), ""), "{}", ended.stderr);
+    let expected = "no socket can be made here to try it with: Too many open files";
+    assert!(ended.stderr.contains(expected), "{}", ended.stderr);
+}
+
+#[test]
 fn only_root_can_ask_for_somebody_else() {
     let room = Room::new();
     let other = if room::is_root() { "root" } else { "1" };

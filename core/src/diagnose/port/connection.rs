@@ -81,8 +81,8 @@ pub(super) fn outgoing(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Dia
         ),
         None => say!(diagnosis.summary, "{} has an outgoing connection from {local}", Who(socket)),
     }
-    // Clients seldom have the option, and may end at any time.
-    diagnosis.reuseaddr_cures = reuseaddr_cures(case).or(Some(false));
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case);
+    // A client may end at any time.
     diagnosis.retry_cures = None;
     let port = local.port().unwrap_or_default();
     if let Fact::Known((first, last)) = case.facts.ephemeral {

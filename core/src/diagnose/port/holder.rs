@@ -135,9 +135,7 @@ pub(super) fn udp(case: &Case<'_>, socket: &PortSocket, diagnosis: &mut Diagnosi
             say!(diagnosis.summary, "{} already has the UDP port {}", Who(socket), socket.local)
         }
     }
-    // Clients seldom have the option.
-    let unless_known = socket.remote.is_some().then_some(false);
-    diagnosis.reuseaddr_cures = reuseaddr_cures(case).or(unless_known);
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case);
     diagnosis.retry_cures = if socket.remote.is_some() { None } else { Some(false) };
     stop(socket, "stop it if you do not need it", diagnosis);
     another_port(case, "one of the two", diagnosis);

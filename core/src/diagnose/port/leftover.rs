@@ -95,8 +95,7 @@ fn waiting_cures(case: &Case<'_>, diagnosis: &mut Diagnosis) {
     diagnosis.retry_after_ms =
         last.clone().all(|ms| ms.is_some()).then(|| last.flatten().max()).flatten();
     diagnosis.retry_cures = Some(true);
-    let tried = case.facts.reuseaddr_trial.known().copied();
-    diagnosis.reuseaddr_cures = reuseaddr_cures(case).or(tried);
+    diagnosis.reuseaddr_cures = reuseaddr_cures(case);
     let option_is_on = case.attempt.socket.reuseaddr == Some(true);
     match diagnosis.retry_after_ms {
         Some(ms) => say!(diagnosis.summary, "; the port is free in {}", Span(ms)),

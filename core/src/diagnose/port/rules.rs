@@ -40,7 +40,8 @@ pub(super) fn is_in_the_way(case: &Case<'_>, socket: &PortSocket) -> Option<bool
     ours(case).is_refused_by(&theirs, state)
 }
 
-/// Whether SO_REUSEADDR would have cured it: all that is in the way would have given way to it.
+/// Whether SO_REUSEADDR would have cured it: all that is in the way would have given way to it. Where
+/// the rules do not say, a trial may.
 pub(super) fn reuseaddr_cures(case: &Case<'_>) -> Option<bool> {
     // Windows has rules of its own; and it is no cure where it was on.
     if case.code.system != System::Linux || case.attempt.socket.reuseaddr == Some(true) {
@@ -55,7 +56,8 @@ pub(super) fn reuseaddr_cures(case: &Case<'_>) -> Option<bool> {
         let (theirs, state) = theirs(socket);
         theirs.gives_way(state)
     });
-    give_way.fold(if are_all_known { Some(true) } else { None }, and)
+    let foreseen = give_way.fold(if are_all_known { Some(true) } else { None }, and);
+    foreseen.or_else(|| facts.reuseaddr_trial.known().copied())
 }
 
 /// Says on which side the option is missing, where that is known and one of them has it.
@@ -69,7 +71,8 @@ pub(super) fn say_who_lacks_reuseaddr(
         return;
     };
     match (case.attempt.socket.reuseaddr, theirs.reuseaddr) {
-        (Some(false), true) => {
+        // Another socket on the port may not have it either.
+        (Some(false), true) if diagnosis.reuseaddr_cures == Some(true) => {
             say!(diagnosis.summary, "; SO_REUSEADDR is on there, but not here")
         }
         (Some(true), false) => {

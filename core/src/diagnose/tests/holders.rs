@@ -162,7 +162,7 @@ pub(super) fn rows() -> Vec<Row> {
             )
         },
         Row {
-            cures: (Some(false), None),
+            cures: (None, None),
             command: Some("kill 4120"),
             ..row(
                 udp(),

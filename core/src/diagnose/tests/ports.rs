@@ -59,8 +59,7 @@ fn an_outgoing_connection_is_told_from_what_a_server_left() {
     ] {
         let told = tell(|_| (), &[socket]);
         let retry = if cause == "lingering_connection" { NO } else { None };
-        let reuse = if cause == outgoing { NO } else { None };
-        assert_told(&told, cause, certainty, [reuse, retry]);
+        assert_told(&told, cause, certainty, [None, retry]);
     }
     let itself = tell(|_| (), &[connected("127.0.0.1:40000", "127.0.0.1:40000")]);
     assert_says(&itself, "is connected to itself");
@@ -226,6 +225,16 @@ fn options_that_are_known_decide() {
         let told = tell(|_| (), &[bound(its)]);
         assert_told(&told, "bound_not_listening", "certain", [cures, Some(false)]);
         assert_says(&told, says);
+    }
+    // Where another one on the port does not have it, it is not said of one.
+    let lacks = PortSocket { local: address("127.0.0.2:8080"), ..bound(options(false, false)) };
+    let told = tell(|_| (), &[bound(options(true, false)), lacks]);
+    assert_eq!(told["reuseaddr_cures"], false, "{told}");
+    assert!(!told["summary"].as_str().unwrap().contains("SO_REUSEADDR"), "{told}");
+    // A trial shows what the rules do not.
+    for tried in [false, true] {
+        let told = tell(|row| row.facts.reuseaddr_trial = Fact::Known(tried), &[bound(unknown)]);
+        assert_told(&told, "bound_not_listening", "certain", [Some(tried), Some(false)]);
     }
     let reuses = |row: &mut Row| row.attempt.socket.reuseaddr = Some(true);
     let told = tell(reuses, &[bound(options(false, false))]);

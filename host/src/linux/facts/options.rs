@@ -10,6 +10,7 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 
 use super::{Query, Scratch};
 use crate::linux::limits::why;
+use crate::linux::owner::names::inode_at;
 use crate::linux::signals::Held;
 use crate::linux::sockdiag::Row;
 use crate::linux::{procfs, socket};
@@ -25,18 +26,14 @@ pub(super) fn fill_own(query: &Query<'_>, row: &Row, facts: &mut Facts) {
     }
 }
 
-/// Fills in those of other processes' sockets that [`gather`](super::gather) found with the same
-/// `scratch`, by duplicates of their descriptors (pidfd_getfd(2), Linux 5.6), where this process may
-/// debug theirs.
-///
-/// Only for a process of one thread that serves nobody: while there is a duplicate, the holder's own
-/// `close` does not free the port, and a child that another thread forks then would keep it.
-/// Connections are left alone, because a `close` that comes last may wait for their peer.
-pub fn borrow_options(query: &Query<'_>, scratch: &Scratch, facts: &mut Facts) {
+/// Fills in those of other processes' sockets, by duplicates of their descriptors (pidfd_getfd(2),
+/// Linux 5.6), where this process may debug theirs. While there is a duplicate, the holder's own
+/// `close` does not free the port. A listener's options change nothing, and connections are left
+/// alone, because a `close` that comes last may wait for their peer.
+pub(super) fn borrow_all(query: &Query<'_>, scratch: &Scratch, facts: &mut Facts) {
     for (row, socket) in scratch.found.rows().iter().zip(&mut facts.sockets) {
-        let is_connected =
-            !matches!(socket.state, SocketState::Listen | SocketState::Bound | SocketState::Udp);
-        if is_connected || row.owner == 0 || socket.options != Fact::Unknown(Why::NotAsked) {
+        let is_wanted = matches!(socket.state, SocketState::Bound | SocketState::Udp);
+        if !is_wanted || row.owner == 0 || socket.options != Fact::Unknown(Why::NotAsked) {
             continue;
         }
         socket.options = if procfs::is_filtered() {
@@ -49,10 +46,14 @@ pub fn borrow_options(query: &Query<'_>, scratch: &Scratch, facts: &mut Facts) {
     }
 }
 
-/// Those of another process's socket, by a duplicate that no signal can prolong.
+/// Those of another process's socket. No signal of ours prolongs the life of the duplicate.
 fn borrow(row: &Row) -> Result<Options, Errno> {
     let pid = Pid::from_raw(row.owner.cast_signed()).ok_or(Errno::SRCH)?;
     let process = pidfd_open(pid, PidfdFlags::empty())?;
+    // The search may be some time ago, and the number another file's now.
+    if inode_at(row.owner, row.owner_fd)? != Some(row.inode) {
+        return Err(Errno::BADF);
+    }
     let _held = Held::all();
     let duplicate: OwnedFd =
         pidfd_getfd(process, row.owner_fd.cast_signed(), PidfdGetfdFlags::empty())?;
@@ -62,8 +63,8 @@ fn borrow(row: &Row) -> Result<Options, Errno> {
 fn told(options: Result<Options, Errno>) -> Fact<Options> {
     match options {
         Ok(options) => Fact::Known(options),
-        // It was closed since, or the process is gone.
-        Err(Errno::BADF | Errno::SRCH) => Fact::Unknown(Why::NotVisible),
+        // It was closed since, the process is gone, or the descriptor is one thread's alone.
+        Err(Errno::BADF | Errno::NOENT | Errno::SRCH) => Fact::Unknown(Why::NotVisible),
         Err(errno) => Fact::Unknown(why(errno)),
     }
 }

@@ -9,7 +9,7 @@ use crate::linux::files::{self, ShortPath};
 
 /// The inode of the socket that a descriptor of a process is; `None` where it is none.
 #[inline(never)]
-pub(super) fn inode_at(pid: u32, fd: u32) -> Result<Option<u32>, Errno> {
+pub(in crate::linux) fn inode_at(pid: u32, fd: u32) -> Result<Option<u32>, Errno> {
     let mut link = [0; 32];
     files::read_link(ShortPath::of_descriptor(pid, fd).as_c_str(), &mut link).map(inode_of)
 }
