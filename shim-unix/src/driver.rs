@@ -165,7 +165,7 @@ impl Driver {
             Command::Describe => {
                 self.describe(false);
                 let cookie = self.attempt.socket.cookie;
-                let program_cleared_reuseaddr = self.guest.cleared.may_contain(cookie);
+                let program_cleared_reuseaddr = self.guest.may_have_cleared_reuseaddr(cookie);
                 Answer::Described { attempt: &self.attempt, program_cleared_reuseaddr }
             }
             Command::AskBoundElsewhere => Answer::BoundElsewhere(self.bound_elsewhere()),

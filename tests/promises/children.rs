@@ -246,34 +246,13 @@ fn a_signal_handler_on_a_small_stack_starts_programs() {
     assert!(not_covered(&ended)[0].contains("no room"), "{}", ended.records());
 }
 
-/// Arguments and environment have a limit together, and what is ours is not to be too much.
+/// Arguments and environment have a limit together (execve(2)), and ours are not to be too much. What
+/// a child does before it executes a program, it does once.
 #[test]
 fn a_child_with_all_the_arguments_that_it_may_have_starts() {
     let room = Room::new();
-    // The longest arguments by bisection, for a way to start a program; the environment is cleared.
-    let script = "import errno, os\n\
-                  def spawn(words):\n    \
-                      os.waitpid(os.posix_spawn('/bin/true', words, {}), 0)\n\
-                  def execute(words):\n    \
-                      pid = os.fork()\n    \
-                      if pid == 0:\n        \
-                          try: os.execve('/bin/true', words, {})\n        \
-                          except OSError as e: os._exit(e.errno)\n    \
-                      code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])\n    \
-                      if code: raise OSError(code, '')\n\
-                  for start in spawn, execute:\n    \
-                      most, too_many = 0, 1 << 23\n    \
-                      while most + 1 < too_many:\n        \
-                          bytes = (most + too_many) // 2\n        \
-                          words = ['x' * 65536] * (bytes >> 16) + ['x' * (bytes & 65535)]\n        \
-                          try:\n            \
-                              start(words)\n            \
-                              most = bytes\n        \
-                          except OSError as e:\n            \
-                              assert e.errno == errno.E2BIG, e\n            \
-                              too_many = bytes\n    \
-                      print(start.__name__, most)\n";
-    let parent = || room.run("python3", "-c").args([script]);
+    let script = room.file("longest.py", include_str!("../data/longest.py"));
+    let parent = || room.run("python3", "").args([&script]);
     let bare = parent().finish();
     assert_eq!(bare.code(), Some(0), "{}", bare.stderr);
     let followed = following(&room, parent()).finish();

@@ -2,6 +2,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
+use crate::memory::Zeroed;
+
 /// How many sockets are remembered.
 const SIZE: usize = 256;
 
@@ -9,22 +11,19 @@ const SIZE: usize = 256;
 /// which is about the oldest socket's (`gen_cookie_next`, include/linux/cookie.h); from then on the
 /// table says of every socket up to that one that the option may have been switched off: a doubt
 /// must not lead to a change.
-pub struct Cleared {
+pub(super) struct Cleared {
     cookies: [AtomicU64; SIZE],
     /// The highest cookie that had to make room.
     forgotten: AtomicU64,
 }
 
-impl Cleared {
-    /// No socket.
-    #[must_use]
-    pub const fn new() -> Self {
-        Self { cookies: [const { AtomicU64::new(0) }; SIZE], forgotten: AtomicU64::new(0) }
-    }
+// SAFETY: zero is no socket's cookie.
+unsafe impl Zeroed for Cleared {}
 
+impl Cleared {
     /// The program set the option on the socket to `value`; `None` is a socket whose cookie the
     /// kernel does not tell.
-    pub fn program_set(&self, cookie: Option<u64>, value: bool) {
+    pub(super) fn program_set(&self, cookie: Option<u64>, value: bool) {
         match (cookie, value) {
             (Some(cookie), false) => self.insert(cookie),
             (Some(cookie), true) => self.remove(cookie),
@@ -35,7 +34,7 @@ impl Cleared {
 
     /// Whether the program may have switched the option off on the socket.
     #[must_use]
-    pub fn may_contain(&self, cookie: Option<u64>) -> bool {
+    pub(super) fn may_contain(&self, cookie: Option<u64>) -> bool {
         let forgotten = self.forgotten.load(Ordering::Relaxed);
         match cookie {
             Some(cookie) => cookie <= forgotten || self.find(cookie).is_some(),
@@ -71,19 +70,14 @@ impl Cleared {
     }
 }
 
-impl Default for Cleared {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memory::Mapped;
 
     #[test]
     fn sockets_are_remembered_until_switched_on_or_in_doubt() {
-        let cleared = Cleared::new();
+        let cleared = Mapped::<Cleared>::new().unwrap();
         cleared.program_set(Some(5), false);
         cleared.program_set(Some(6), true);
         assert!(cleared.may_contain(Some(5)));
@@ -104,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_socket_without_a_cookie_puts_all_in_doubt() {
-        let cleared = Cleared::new();
+        let cleared = Mapped::<Cleared>::new().unwrap();
         cleared.program_set(None, true);
         assert!(!cleared.may_contain(Some(1)));
         cleared.program_set(None, false);

@@ -38,8 +38,9 @@ pub struct Guest {
     settings: Settings,
     log: Log,
     standard_error: StandardError,
-    /// Sockets on which the program itself switched SO_REUSEADDR off.
-    pub cleared: Cleared,
+    /// Where the option is to be set: sockets on which the program itself switched it off. `None` also
+    /// where there is no memory for that.
+    cleared: Option<&'static Cleared>,
     /// Where children with a cleared environment are followed.
     follow: Option<&'static Follow>,
     own: &'static OwnProcess,
@@ -81,12 +82,13 @@ impl Guest {
         own.pid.store(number(getpid()), Ordering::Relaxed);
         let settings = start::settings();
         let follow = if settings.follow_cleared { Follow::new() } else { None };
+        let cleared = settings.reuseaddr.then(Mapped::new).flatten().map(Mapped::leak);
         let guest = memory::keep(Self {
             settings,
             follow,
             log: Log::new(),
             standard_error: StandardError::new(),
-            cleared: Cleared::new(),
+            cleared,
             own,
         })?;
         if guest.is_active() {
@@ -120,6 +122,19 @@ impl Guest {
     #[must_use]
     pub fn follow(&self) -> Option<&'static Follow> {
         self.follow
+    }
+
+    /// The program set SO_REUSEADDR on a socket to `value`.
+    pub fn program_set_reuseaddr(&self, cookie: Option<u64>, value: bool) {
+        if let Some(cleared) = self.cleared {
+            cleared.program_set(cookie, value);
+        }
+    }
+
+    /// Whether the program may have switched SO_REUSEADDR off on a socket.
+    #[must_use]
+    pub fn may_have_cleared_reuseaddr(&self, cookie: Option<u64>) -> bool {
+        self.cleared.is_none_or(|cleared| cleared.may_contain(cookie))
     }
 
     /// The settings.

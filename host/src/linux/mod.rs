@@ -1,7 +1,7 @@
 //! Linux.
 
 mod addresses;
-pub mod cleared;
+mod cleared;
 pub mod clock;
 mod container;
 mod descriptor;

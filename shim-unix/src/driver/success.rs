@@ -78,7 +78,7 @@ impl Driver {
         if self.is_remembered()
             && let Some(on) = self.attempt.option.and_then(|option| option.sets_reuseaddr())
         {
-            self.guest.cleared.program_set(self.attempt.socket.cookie, on);
+            self.guest.program_set_reuseaddr(self.attempt.socket.cookie, on);
         }
     }
 

@@ -13,9 +13,14 @@ use core::ptr::NonNull;
 use arrayvec::{ArrayString, ArrayVec};
 use bindshim_core::options::{FOLLOWED_VARIABLE, PathBytes, VARIABLE_PREFIX};
 use bindshim_core::preload;
+use rustix::process::{Resource, getrlimit};
 
 use crate::linux::memory::{is_readable, map, unmap};
 
+const POINTER: usize = size_of::<*const c_char>();
+/// What the kernel itself puts beside arguments and environment: the path of the program, and for a
+/// script those of its interpreters with an argument each (load_script, fs/binfmt_script.c), bytes.
+const FOR_THE_KERNEL: usize = 16 << 10;
 /// How many variables of ours are handed on; there are fewer settings than that.
 const MAX_VARIABLES: usize = 32;
 
@@ -26,6 +31,8 @@ pub(super) struct Ours {
     preload: &'static CStr,
     /// What goes behind an LD_PRELOAD that has other libraries.
     suffix: &'static [u8],
+    /// What all of them take at most, in memory and for the pointers to them, bytes.
+    bytes: usize,
     /// The mark where LD_PRELOAD was not changed, and where `suffix` was put behind it.
     marks: [&'static CStr; 2],
 }
@@ -55,8 +62,10 @@ impl Ours {
         write!(marks[0], "{FOLLOWED_VARIABLE}={count}").ok()?;
         write!(marks[1], "{FOLLOWED_VARIABLE}={count}:{cut}").ok()?;
         let variables = found.iter().map(|entry| entry.count_bytes() + 1).sum::<usize>();
-        let mut room = Strings::new(variables + 2 * (64 + library.len() + 16))?;
+        let length = variables + 2 * (64 + library.len() + 16);
+        let mut room = Strings::new(length)?;
         Some(Self {
+            bytes: length + count * POINTER,
             marks: [room.keep(&[marks[0].as_bytes()])?, room.keep(&[marks[1].as_bytes()])?],
             suffix: room.keep(&[b":", library])?.to_bytes(),
             preload: room.keep(&[preload::VARIABLE.as_bytes(), b"=", library])?,
@@ -71,6 +80,7 @@ impl Ours {
         // SAFETY: what cannot be read is asked about first.
         while let Some(entry) = unsafe { probed(given, survey.length)? } {
             survey.length += 1;
+            survey.bytes += entry.count_bytes() + 1 + POINTER;
             if let Some(value) = value(entry, preload::VARIABLE) {
                 survey.preloads += 1;
                 survey.text += entry.count_bytes() + self.suffix.len() + 1;
@@ -84,6 +94,21 @@ impl Ours {
         }
         survey.has_settings = seen.count_ones() as usize == self.variables.len();
         Some(survey)
+    }
+
+    /// Whether ours fit with the arguments and the environment into what the kernel takes; `None` where
+    /// those are too long by themselves, or cannot be read, so that executing fails anyway.
+    pub(super) fn fit(&self, words: *const *const c_char, survey: &Survey) -> Option<bool> {
+        let limit = most_bytes();
+        let (mut given, mut length) = (survey.bytes, 0);
+        // SAFETY: what cannot be read is asked about first.
+        while let Some(word) = unsafe { probed(words, length)? } {
+            length += 1;
+            given += word.count_bytes() + 1 + POINTER;
+        }
+        // Each LD_PRELOAD gets our library, whose path is counted in `bytes` once.
+        let more = self.bytes + survey.preloads * self.suffix.len() + FOR_THE_KERNEL;
+        (given <= limit).then_some(given + more <= limit)
     }
 
     /// Puts the environment together in `room`; `None` where that is too small.
@@ -132,6 +157,14 @@ impl Ours {
     }
 }
 
+/// The most bytes that arguments and environment may take, with the pointers to them: a quarter of the
+/// stack's limit, at least 128 KiB and at most 6 MiB (execve(2), "Limits on size of arguments and
+/// environment"; `bprm_stack_limits`, fs/exec.c).
+fn most_bytes() -> usize {
+    let stack = getrlimit(Resource::Stack).current.unwrap_or(u64::MAX);
+    usize::try_from(stack / 4).unwrap_or(usize::MAX).clamp(128 << 10, 6 << 20)
+}
+
 /// How many entries are added for so many variables: with the mark and LD_PRELOAD, an even number.
 fn tail_length(variables: usize) -> usize {
     (variables + 2).next_multiple_of(2)
@@ -141,6 +174,8 @@ fn tail_length(variables: usize) -> usize {
 #[derive(Default, Debug)]
 pub struct Survey {
     length: usize,
+    /// What it takes with the pointers to its entries, bytes.
+    bytes: usize,
     /// Entries named LD_PRELOAD, and what they take with our library behind them, bytes.
     preloads: usize,
     text: usize,

@@ -169,21 +169,23 @@ impl Follow {
         keep(Self { user: geteuid().as_raw(), library, ours, told: map_shared()? })
     }
 
-    /// What `given` lacks, where it must be completed for what is to be executed.
+    /// What `given` lacks, where it must be completed for what is to be executed with the arguments
+    /// `words`.
     ///
     /// A pointer that cannot be read is left to the kernel, which says so. Apart from
     /// [`complete`](Self::complete), for both take much of a small stack.
     ///
     /// # Safety
     ///
-    /// `target` and `given` must be arguments of a function that starts programs: what can be read
-    /// there are strings, and an array of strings with a null pointer at its end, and nobody changes
-    /// them.
+    /// `target`, `words` and `given` must be arguments of a function that starts programs: what can be
+    /// read there are strings, and arrays of strings with a null pointer at their end, and nobody
+    /// changes them.
     #[inline(never)]
     pub unsafe fn survey(
         &self,
         guest: &Guest,
         target: Target,
+        words: *const *const c_char,
         given: *const *const c_char,
     ) -> Option<Survey> {
         let _held = Held::all();
@@ -202,7 +204,10 @@ impl Follow {
             None if user != self.user => Left::OtherUser(user),
             None if !self.library.is_reachable() => Left::OtherRoot,
             None if matches!(target, Target::Shell) && !has_one_thread() => Left::Threads,
-            None => return Some(survey),
+            None => match self.ours.fit(words, &survey)? {
+                true => return Some(survey),
+                false => Left::NoRoom,
+            },
         };
         self.tell(guest, &path, left);
         None
@@ -228,8 +233,7 @@ impl Follow {
         unsafe { self.ours.complete(given, survey, room, may_map) }
     }
 
-    /// Says that there is no room to [`complete`](Self::complete) the environment, in memory or in what
-    /// the kernel takes.
+    /// Says that there is no room to [`complete`](Self::complete) the environment.
     #[cold]
     #[inline(never)]
     pub fn tell_of_no_room(&self, guest: &Guest, target: Target) {
