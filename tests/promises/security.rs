@@ -117,23 +117,40 @@ fn a_log_of_another_user_is_refused_where_others_can_write() {
     }
 }
 
-/// Without root in it all users outside of a user namespace have one number, the planter of a file
-/// and the owner of `/` alike.
+/// A user namespace gives one number to all users whom it does not know: to who laid out a file, and
+/// to the owner of `/`.
 #[test]
-fn a_log_of_an_unknown_user_is_refused_where_others_can_write() {
+fn what_an_unknown_user_has_laid_out_is_refused() {
+    const USER: u32 = 4321;
     let room = Room::for_root("other users are needed");
     let place = directory(&room, "sticky", 0o1777);
-    for (name, owner, lines) in [("own", 4321, 1), ("planted", SOMEBODY, 0), ("roots", 0, 0)] {
+    for (name, owner) in [("own", USER), ("planted", SOMEBODY), ("roots", 0)] {
         let log = place.join(name);
         fs::write(&log, "").expect("the room is writable");
         fs::set_permissions(&log, Permissions::from_mode(0o666)).expect("it is ours");
         chown(&log, Some(owner), Some(owner)).expect("root may");
-        let inside = room.run("unshare", "--user --map-current-user").args([room.victim("steps")]);
-        let inside = inside.args(STEPS.split(' ')).user(4321);
-        let ended = inside.way(&room, Way::Preload).log_to(&log).finish();
-        assert_eq!(ended.stdout, "bind 0\n", "{}", ended.stderr);
-        let written = fs::read_to_string(&log).expect("root may");
-        assert_eq!(written.lines().count(), lines, "{name}: {written}");
+    }
+    // A link to a file that is the user's alone, in a directory that somebody made.
+    let link = place.join("directory/link");
+    fs::create_dir(place.join("directory")).expect("the room is writable");
+    symlink(place.join("own"), &link).expect("the room is writable");
+    chown(place.join("directory"), Some(SOMEBODY), Some(SOMEBODY)).expect("root may");
+    for map in ["--map-current-user", "--map-root-user", "--map-user=65534", ""] {
+        for (log, is_ours) in [("own", true), ("planted", false), ("roots", false)]
+            .map(|(name, is_ours)| (place.join(name), is_ours))
+            .into_iter()
+            .chain([(link.clone(), false)])
+        {
+            let inside = room.run("unshare", "--user").args(map.split_whitespace());
+            let inside = inside.args([room.victim("steps")]).args(STEPS.split(' ')).user(USER);
+            let ended = inside.way(&room, Way::Preload).log_to(&log).finish();
+            assert_eq!(ended.stdout, "bind 0\n", "{}", ended.stderr);
+            let lines = fs::read_to_string(&log).expect("root may").lines().count();
+            // Where it has no number of its own, its file is anybody's.
+            let has_number = map.starts_with("--map-current") || map.starts_with("--map-root");
+            assert_eq!(lines, usize::from(is_ours && has_number), "{map} {}", log.display());
+            fs::write(&log, "").expect("root may");
+        }
     }
 }
 

@@ -7,11 +7,11 @@
 //!
 //! - a directory belongs to others where everybody may write to it, or where its owner is neither
 //!   root, nor our user, nor the owner of the root directory (in a user namespace root may have no
-//!   number);
+//!   number, but that of all whom it does not know: such a directory in one of others is of others);
 //! - from there no symbolic link is followed, and a file must be of one of those three users or of
 //!   the directory's owner, and have no other name: with that it is no link to a file elsewhere,
-//!   nor one that somebody laid out to read our lines. In a user namespace whose root has no number
-//!   all users outside have one together; a file of theirs is not taken.
+//!   nor one that somebody laid out to read our lines. A file of users whom the namespace does not
+//!   know is not taken.
 
 use core::ffi::CStr;
 use core::fmt;
@@ -23,6 +23,7 @@ use rustix::process::geteuid;
 
 use super::file::append;
 use crate::linux::descriptor::Descriptor;
+use crate::linux::files;
 
 /// The number of every user who has none in a user namespace (user_namespaces(7), "Unmapped user and
 /// group IDs"; `DEFAULT_OVERFLOWUID`, include/linux/highuid.h).
@@ -130,20 +131,19 @@ impl Directory {
         let path = path.to_bytes();
         let slash = path.iter().rposition(|byte| *byte == b'/').ok_or(Errno::NOENT)?;
         let (way, name) = (&path[..slash], &path[slash + 1..]);
-        let mut directory = Self::new(open_directory(CWD, b"/", OFlags::empty())?, None)?;
+        let mut directory = Self::root()?;
         for name in way.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
             directory = directory.enter(name)?;
         }
         Ok((directory, name))
     }
 
-    /// The root directory has no owner of the root directory yet.
-    fn new(file: Descriptor, owner_of_root: Option<u32>) -> Result<Self, Trouble> {
+    fn root() -> Result<Self, Trouble> {
+        let file = open_directory(CWD, b"/", OFlags::empty())?;
         let found = look(file.as_fd())?;
-        let owner_of_root = owner_of_root.unwrap_or(found.st_uid);
-        let belongs_to_others = Mode::from_raw_mode(found.st_mode).contains(Mode::WOTH)
-            || !is_trusted(found.st_uid, owner_of_root);
-        Ok(Self { file, owner: found.st_uid, owner_of_root, belongs_to_others })
+        let owner = found.st_uid;
+        let belongs_to_others = is_for_all(&found);
+        Ok(Self { file, owner, owner_of_root: owner, belongs_to_others })
     }
 
     fn enter(self, name: &[u8]) -> Result<Self, Trouble> {
@@ -156,7 +156,12 @@ impl Directory {
             }
             opened => opened?,
         };
-        Self::new(file, Some(self.owner_of_root))
+        let found = look(file.as_fd())?;
+        let (owner, owner_of_root) = (found.st_uid, self.owner_of_root);
+        let belongs_to_others = is_for_all(&found)
+            || !is_trusted(owner, owner_of_root)
+            || self.belongs_to_others && is_anybody(owner);
+        Ok(Self { file, owner, owner_of_root, belongs_to_others })
     }
 
     #[cold]
@@ -183,9 +188,7 @@ impl Directory {
 
     /// Whether a file of this user's that is here is one that we would have.
     fn may_own(&self, owner: u32) -> bool {
-        let is_anybody = owner == UNMAPPED && self.owner_of_root == UNMAPPED;
-        owner == geteuid().as_raw()
-            || !is_anybody && (owner == self.owner || is_trusted(owner, self.owner_of_root))
+        (owner == self.owner || is_trusted(owner, self.owner_of_root)) && !is_anybody(owner)
     }
 }
 
@@ -196,6 +199,25 @@ fn open_directory(place: BorrowedFd<'_>, name: &[u8], more: OFlags) -> Result<De
 
 fn is_link(found: &Stat) -> bool {
     FileType::from_raw_mode(found.st_mode).is_symlink()
+}
+
+fn is_for_all(directory: &Stat) -> bool {
+    Mode::from_raw_mode(directory.st_mode).contains(Mode::WOTH)
+}
+
+/// Whether the number stands for every user whom a user namespace does not know. In the initial one,
+/// which knows all, it is that of a user.
+fn is_anybody(user: u32) -> bool {
+    user == UNMAPPED && !knows_every_user()
+}
+
+/// By a line with the length of all numbers (user_namespaces(7), "/proc/PID/uid_map").
+#[cold]
+#[inline(never)]
+fn knows_every_user() -> bool {
+    let mut map = [0; 128];
+    files::read_short(c"/proc/thread-self/uid_map", &mut map)
+        .is_ok_and(|map| map.trim_ascii_end().ends_with(b" 4294967295"))
 }
 
 fn is_trusted(user: u32, owner_of_root: u32) -> bool {
