@@ -84,7 +84,7 @@ fn fill(socket: &PortSocket, holder: &mut Holder) {
 /// Why the process that has a socket is not known; `None` where it is, or where none has it.
 pub(super) fn missing_owner(case: &Case<'_>, socket: &PortSocket) -> Option<Why> {
     let has_owner = match case.code.system {
-        System::Linux => socket.inode.is_some(),
+        System::Linux => socket.inode.is_some() || socket.state == SocketState::Unix,
         System::Windows => socket.state != SocketState::TimeWait,
     };
     match &socket.owner {

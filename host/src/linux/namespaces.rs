@@ -4,7 +4,8 @@
 //! `/proc/PID/net/unix` is the table of the namespace of a process, open to everybody, and a file
 //! of its own in each namespace: its inode tells two namespaces apart without a privilege.
 
-use bindshim_core::facts::Why;
+use arrayvec::ArrayVec;
+use bindshim_core::facts::{MAX_SOCKETS, Why};
 use rustix::fs::{AtFlags, CWD, RawDir, StatxFlags, getxattr};
 
 use super::clock::monotonic_ns;
@@ -32,10 +33,25 @@ pub(super) struct Search<'a> {
     /// Whether a socket was seen that may have the file by another name: one whose last part is
     /// the same, or one that says nothing without the working directory of that time.
     pub(super) has_doubt: bool,
+    /// The inodes of the sockets that were listed, and in how many lines of all tables each of them is.
+    lines: ArrayVec<(u32, u32), MAX_SOCKETS>,
 }
 
-impl Search<'_> {
-    fn see(&mut self, socket: &Socket<'_>, holders: &mut Holders) {
+impl<'a> Search<'a> {
+    /// A search for the socket of a file.
+    pub(super) fn new(path: &'a [u8]) -> Self {
+        Self { path, has_doubt: false, lines: ArrayVec::new() }
+    }
+
+    /// Whether a socket that was listed has the path indeed, and not in a line that is a part of
+    /// another one's name. The kernel writes names as they are (`unix_seq_show`, net/unix/af_unix.c),
+    /// newlines too. A line that somebody made up is the second one of a unix socket; and what is no
+    /// unix socket, and has none, has the name of its protocol.
+    pub(super) fn is_proven(&self, row: &Row) -> bool {
+        self.lines.contains(&(row.inode, 1)) && is_unix_socket(row)
+    }
+
+    pub(super) fn see(&mut self, socket: &Socket<'_>, holders: &mut Holders) {
         let Socket { name, kind, state, inode, is_connected } = *socket;
         if name.is_empty() || is_connected {
             return;
@@ -43,9 +59,10 @@ impl Search<'_> {
         if name == self.path {
             holders.add(kind, state, name, Row::of_unix(inode, 0, NO_UID));
         }
-        let is_abstract = name.starts_with(b"@");
-        let is_relative = !name.starts_with(b"/");
-        self.has_doubt |= !is_abstract && (is_relative || last_name(name) == last_name(self.path));
+        // An abstract name looks like that of a file which begins with an @.
+        let is_relative = !name.starts_with(b"/") && !name.starts_with(b"@");
+        let is_alike = !name.starts_with(b"@/") && last_name(name) == last_name(self.path);
+        self.has_doubt |= is_relative || is_alike;
     }
 }
 
@@ -69,23 +86,53 @@ pub(super) fn find(
     if !hints::allow_search(begin_ns, limits.deadline_ns) {
         return Err(Why::Budget);
     }
-    let result = walk(search, holders, room, buffer, limits);
+    let result = walk(Tables::Others, room, buffer, limits, |socket| search.see(socket, holders));
+    if holders.total != 0 {
+        count_lines(search, holders, room, buffer, limits);
+    }
     hints::spend(monotonic_ns().saturating_sub(begin_ns));
     result
 }
 
-/// Looks at each process, and into the table of each namespace once.
-fn walk(
+/// Counts the lines of each listed socket. Nothing is known where a table cannot be read.
+#[inline(never)]
+fn count_lines(
     search: &mut Search<'_>,
-    holders: &mut Holders,
+    holders: &Holders,
     room: &mut Room,
     buffer: &mut [u8],
     limits: Limits,
+) {
+    search.lines = holders.rows().iter().map(|row| (row.inode, 0)).collect();
+    let counted = walk(Tables::All, room, buffer, limits, |socket| {
+        for (inode, lines) in &mut search.lines {
+            *lines += u32::from(*inode == socket.inode);
+        }
+    });
+    if counted.is_err() {
+        search.lines.clear();
+    }
+}
+
+/// Whose tables are looked into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Tables {
+    All,
+    /// Those of other namespaces.
+    Others,
+}
+
+/// Looks at each process, and into the table of each namespace once.
+fn walk(
+    tables: Tables,
+    room: &mut Room,
+    buffer: &mut [u8],
+    limits: Limits,
+    mut see: impl FnMut(&Socket<'_>),
 ) -> Result<(), Why> {
     let Room { processes: seen, entries, .. } = room;
-    let own = table_id(c"/proc/thread-self/net/unix").ok_or(Why::NoProc)?;
-    seen[0] = own;
-    let mut count = 1;
+    seen[0] = table_id(c"/proc/thread-self/net/unix").ok_or(Why::NoProc)?;
+    let mut count = usize::from(tables == Tables::Others);
     let mut first = None;
     let directory = files::open_directory(c"/proc").map_err(why)?;
     let mut list = RawDir::new(&directory, entries);
@@ -105,7 +152,7 @@ fn walk(
             return Err(Why::Budget);
         }
         if let Ok(file) = files::open(table.as_c_str()) {
-            read_table(&file, search, holders, buffer, limits)?;
+            each_socket(&file, buffer, limits, &mut see)?;
         }
     }
     // Where not even the first process is to be seen, others are hidden too (hidepid).
@@ -116,35 +163,6 @@ fn walk(
 fn table_id(table: &core::ffi::CStr) -> Option<u32> {
     let found = rustix::fs::statx(CWD, table, AtFlags::empty(), StatxFlags::INO).ok()?;
     u32::try_from(found.stx_ino).ok()
-}
-
-/// Reads a table.
-pub(super) fn read_table(
-    file: &Descriptor,
-    search: &mut Search<'_>,
-    holders: &mut Holders,
-    buffer: &mut [u8],
-    limits: Limits,
-) -> Result<(), Why> {
-    each_socket(file, buffer, limits, |socket| search.see(socket, holders))
-}
-
-/// Whether the socket of `row`, whose owner is known, has the path indeed. The kernel writes names as
-/// they are (`unix_seq_show`, net/unix/af_unix.c), so that a name with a newline in it looks like the
-/// line of another socket. Such a line is the second one of a unix socket in its own table, and what
-/// is no unix socket has the name of its protocol.
-pub(super) fn has_path(row: &Row, path: &[u8], buffer: &mut [u8], limits: Limits) -> bool {
-    let Ok(file) = files::open(ShortPath::of_process(row.owner, "net/unix").as_c_str()) else {
-        return false;
-    };
-    let (mut lines, mut has_it) = (0, false);
-    let read = each_socket(&file, buffer, limits, |socket| {
-        if socket.inode == row.inode {
-            lines += 1;
-            has_it |= socket.name == path;
-        }
-    });
-    read.is_ok() && lines == 1 && has_it && is_unix_socket(row)
 }
 
 /// By the attribute that shows a socket's protocol (`sockfs_xattr_get`, net/socket.c). A system call
@@ -158,7 +176,7 @@ fn is_unix_socket(row: &Row) -> bool {
 }
 
 /// Reads a table piece by piece. A line is shorter than the buffer: a path has 108 bytes.
-fn each_socket(
+pub(super) fn each_socket(
     file: &Descriptor,
     buffer: &mut [u8],
     limits: Limits,
@@ -188,7 +206,7 @@ fn each_socket(
 
 /// A line of the table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Socket<'a> {
+pub(super) struct Socket<'a> {
     /// Empty where it was never bound.
     name: &'a [u8],
     kind: u8,
@@ -267,9 +285,11 @@ mod tests {
             ("/run/other.sock", false, false),
             ("/run/my-app.sock", false, false),
             ("@app.sock", false, false),
+            ("@/run/app.sock", false, false),
+            ("@x/app.sock", false, true),
         ] {
             let mut holders = Mapped::<Scratch>::new().unwrap();
-            let mut search = Search { path: b"/run/app.sock", has_doubt: false };
+            let mut search = Search::new(b"/run/app.sock");
             let name = name.as_bytes();
             let mut see = |is_connected| {
                 let socket = Socket { name, kind: 1, state: LISTEN, inode: 7, is_connected };

@@ -246,29 +246,40 @@ fn a_name_that_looks_like_the_line_of_another_socket_names_nobody() {
     let path = in_room(&room, "s");
     let bind = format!("unix bind {path}");
     assert_eq!(room.run_victim("steps", &bind).finish().code(), Some(0));
-    for innocent in ["socket.AF_INET", "socket.AF_UNIX"] {
-        let script = format!(
-            "import os, socket, time\n\
-             r, w = os.pipe()\n\
-             if os.fork() == 0:\n    \
-                 s = socket.socket({innocent})\n    \
-                 s.bind('innocent.sock' if s.family == socket.AF_UNIX else ('', 0))\n    \
-                 s.listen()\n    \
-                 os.write(w, b'%d' % os.fstat(s.fileno()).st_ino)\n    \
-                 time.sleep(60)\n\
-             s = socket.socket(socket.AF_UNIX)\n\
-             line = b'ffff: 00000002 00000000 00010000 0001 01 %s ' % os.read(r, 20)\n\
-             s.bind(b'\\0x\\n' + line + b'{path}')\n\
-             print('holding', flush=True)\n\
-             time.sleep(60)\n"
-        );
-        let script = room.file("spoof.py", &script);
-        let mut spoof = room.run("unshare", "--net python3").args([script]).start();
+    let script = room.file("spoof.py", include_str!("../../data/spoof.py"));
+    for innocent in ["inet", "unix", "inherited", "missing"] {
+        let mut spoof = room.run("python3", "").args([&script]).args([innocent, &path]).start();
         spoof.wait_for("holding");
         let record = failure(&room, &bind, None);
-        assert_eq!(record["diagnosis"]["holders_total"], 0, "{record}");
-        assert_ne!(record["diagnosis"]["certainty"], "certain", "{record}");
+        let holder = &record["diagnosis"]["holders"][0];
+        for key in ["pid", "program", "inode"] {
+            assert_eq!(holder[key], Value::Null, "{innocent}: {record}");
+        }
+        assert_eq!(holder["unknown"], "not_visible", "{innocent}: {record}");
+        assert_eq!(record["diagnosis"]["certainty"], "possible", "{innocent}: {record}");
+        assert_no_command(&record);
     }
+}
+
+/// The process that has the socket may have left the network in which it was made, or have got it
+/// from another one.
+#[test]
+fn a_listener_whose_process_is_in_a_third_network() {
+    let room = Room::for_root("a network of its own");
+    let path = in_room(&room, "s");
+    let script = format!(
+        "import os, socket\ns = socket.socket(socket.AF_UNIX)\ns.bind('{path}')\ns.listen()\n\
+         if os.fork():\n    os.set_inheritable(s.fileno(), True)\n    \
+         os.execvp('unshare', ['unshare', '--net', 'sh', '-c', 'echo holding; sleep 60'])\n\
+         s.close()\nimport time; time.sleep(60)\n"
+    );
+    let script = room.file("leaves.py", &script);
+    let mut holder = room.run("unshare", "--net python3").args([script]).start();
+    holder.wait_for("holding");
+    let record = failure(&room, &format!("unix bind {path}"), None);
+    assert_diagnosis(&record, "path_other_namespace", [Cure::No, Cure::No]);
+    assert_eq!(record["diagnosis"]["certainty"], "certain", "{record}");
+    assert_eq!(record["diagnosis"]["holders"][0]["pid"], holder.pid(), "{record}");
 }
 
 /// A relative name says nothing without the working directory, which may have changed since, nor

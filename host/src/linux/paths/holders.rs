@@ -100,17 +100,14 @@ fn find_elsewhere(
     facts: &mut Facts,
 ) {
     let Scratch { holders, netlink, owners, short, .. } = scratch;
-    let mut search = Search { path: path.bytes(), has_doubt: false };
+    let mut search = Search::new(path.bytes());
     let result = namespaces::find(&mut search, holders, owners, netlink, query.limits());
     facts.path.elsewhere = result.map_or_else(Fact::Unknown, Fact::Known);
     let missing = match holders.total {
         0 => Why::NotVisible,
         _ => find_owners(query, holders.rows_mut(), owners, short),
     };
-    let mut is_genuine = |row: &Row| {
-        row.owner == 0 || namespaces::has_path(row, path.bytes(), netlink, query.limits())
-    };
-    let Some((nth, place)) = which(holders.rows(), path, id, &mut is_genuine) else {
+    let Some((nth, place)) = which(holders.rows(), &search, id) else {
         if search.has_doubt {
             facts.path.is_doubtful = true;
             facts.path.elsewhere = Fact::Unknown(result.err().unwrap_or(Why::Failed));
@@ -118,22 +115,32 @@ fn find_elsewhere(
         return;
     };
     holders.keep(nth);
+    // Whose inode that is, somebody may have made up.
+    let is_proven = holders.rows().iter().all(|row| search.is_proven(row));
+    let missing = match holders.rows_mut() {
+        rows if !is_proven => {
+            rows.iter_mut().for_each(|row| *row = Row::of_unix(row.inode, 0, NO_UID));
+            if procfs::is_filtered() { Why::Seccomp } else { Why::NotVisible }
+        }
+        _ => missing,
+    };
     use_first(place, scratch, facts);
     list(query, missing, scratch, facts);
+    if !is_proven {
+        facts.sockets.iter_mut().for_each(|socket| socket.inode = None);
+    }
 }
 
 /// Which of the sockets that were bound to the path elsewhere has the file, certainly or maybe.
-fn which(
-    rows: &[Row],
-    path: &Path,
-    id: FileId,
-    is_genuine: &mut dyn FnMut(&Row) -> bool,
-) -> Option<(usize, Place)> {
-    let same = |row: &Row| is_same_file(row.owner, path.bytes(), id);
-    if let Some(nth) = rows.iter().position(|row| same(row) == Some(true) && is_genuine(row)) {
+fn which(rows: &[Row], search: &Search<'_>, id: FileId) -> Option<(usize, Place)> {
+    // What is not proven has an owner who has nothing to do with it.
+    let same = |row: &Row| {
+        search.is_proven(row).then(|| is_same_file(row.owner, search.path, id)).flatten()
+    };
+    if let Some(nth) = rows.iter().position(|row| same(row) == Some(true)) {
         return Some((nth, Place::Elsewhere));
     }
-    let nth = rows.iter().position(|row| same(row).is_none() && is_genuine(row))?;
+    let nth = rows.iter().position(|row| same(row).is_none())?;
     Some((nth, Place::ElsewhereByName))
 }
 

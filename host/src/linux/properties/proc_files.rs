@@ -9,7 +9,7 @@ use super::is_one_line;
 use crate::linux::descriptor::Descriptor;
 use crate::linux::facts::{self, Scratch, rights};
 use crate::linux::limits::Limits;
-use crate::linux::namespaces::{self, Search};
+use crate::linux::namespaces::{self, Search, Socket};
 use crate::linux::owner::names;
 use crate::linux::procfs::{Stat, Status};
 use crate::linux::{files, ports, script, unit, users};
@@ -88,9 +88,10 @@ fn read_in_pieces(file: &Descriptor, bytes: &[u8]) {
 fn sockets_in(file: &Descriptor, buffer: &mut [u8]) -> Option<(u32, bool)> {
     rewind(file);
     let mut scratch = Mapped::<Scratch>::new()?;
-    let mut search = Search { path: b"/run/app.sock", has_doubt: false };
+    let mut search = Search::new(b"/run/app.sock");
     let limits = Limits { deadline_ns: u64::MAX };
-    let read = namespaces::read_table(file, &mut search, &mut scratch.holders, buffer, limits);
+    let mut see = |socket: &Socket<'_>| search.see(socket, &mut scratch.holders);
+    let read = namespaces::each_socket(file, buffer, limits, &mut see);
     assert_eq!(read, Ok(()));
     Some((scratch.holders.total, search.has_doubt))
 }
