@@ -146,9 +146,7 @@ fn what_an_unknown_user_has_laid_out_is_refused() {
             let ended = inside.way(&room, Way::Preload).log_to(&log).finish();
             assert_eq!(ended.stdout, "bind 0\n", "{}", ended.stderr);
             let lines = fs::read_to_string(&log).expect("root may").lines().count();
-            // Where it has no number of its own, its file is anybody's.
-            let has_number = map.starts_with("--map-current") || map.starts_with("--map-root");
-            assert_eq!(lines, usize::from(is_ours && has_number), "{map} {}", log.display());
+            assert_eq!(lines, usize::from(is_ours), "{map} {}", log.display());
             fs::write(&log, "").expect("root may");
         }
     }

@@ -10,14 +10,16 @@
 //!   number, but that of all whom it does not know: such a directory in one of others is of others);
 //! - from there no symbolic link is followed, and a file must be of one of those three users or of
 //!   the directory's owner, and have no other name: with that it is no link to a file elsewhere,
-//!   nor one that somebody laid out to read our lines. A file of users whom the namespace does not
-//!   know is not taken.
+//!   nor one that somebody laid out to read our lines. Of a file whose owner the namespace does not
+//!   know, the kernel says whether it is ours.
 
 use core::ffi::CStr;
 use core::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, Stat, fcntl_getfl, fcntl_setfl, fstat, openat, statat,
+};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -77,7 +79,7 @@ impl fmt::Display for Trouble {
 pub fn judge(path: &CStr) -> Result<(), Trouble> {
     let (directory, name) = Directory::of(path)?;
     match statat(&directory.file, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(found) => directory.judge(&found),
+        Ok(found) => directory.judge(&found, None),
         Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
@@ -105,7 +107,7 @@ pub(super) fn open(path: &CStr) -> Result<Descriptor, Trouble> {
         }
         opened => opened?,
     };
-    directory.judge(&look(file.as_fd())?)?;
+    directory.judge(&look(file.as_fd())?, Some(file.as_fd()))?;
     Ok(file)
 }
 
@@ -170,14 +172,14 @@ impl Directory {
         statat(&self.file, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|found| is_link(&found))
     }
 
-    /// Whether a file that is here may be written to.
-    fn judge(&self, found: &Stat) -> Result<(), Trouble> {
+    /// Whether a file that is here may be written to, as far as this can be told where it is not open.
+    fn judge(&self, found: &Stat, file: Option<BorrowedFd<'_>>) -> Result<(), Trouble> {
         let owner = found.st_uid;
         if !self.belongs_to_others {
             Ok(())
         } else if is_link(found) {
             Err(Trouble::Link)
-        } else if !self.may_own(owner) {
+        } else if !self.may_own(owner, file) {
             Err(Trouble::Owner(owner))
         } else if found.st_nlink > 1 && FileType::from_raw_mode(found.st_mode).is_file() {
             Err(Trouble::OtherName)
@@ -187,8 +189,11 @@ impl Directory {
     }
 
     /// Whether a file of this user's that is here is one that we would have.
-    fn may_own(&self, owner: u32) -> bool {
-        (owner == self.owner || is_trusted(owner, self.owner_of_root)) && !is_anybody(owner)
+    fn may_own(&self, owner: u32, file: Option<BorrowedFd<'_>>) -> bool {
+        if is_anybody(owner) {
+            return file.is_none_or(is_ours);
+        }
+        owner == self.owner || is_trusted(owner, self.owner_of_root)
     }
 }
 
@@ -209,6 +214,14 @@ fn is_for_all(directory: &Stat) -> bool {
 /// which knows all, it is that of a user.
 fn is_anybody(user: u32) -> bool {
     user == UNMAPPED && !knows_every_user()
+}
+
+/// Whether an open file belongs to our user, by the kernel's own numbers: nobody else may set this flag
+/// (open(2), `O_NOATIME`), not even root of the namespace for a user whom that does not know.
+#[cold]
+#[inline(never)]
+fn is_ours(file: BorrowedFd<'_>) -> bool {
+    fcntl_getfl(file).and_then(|flags| fcntl_setfl(file, flags | OFlags::NOATIME)).is_ok()
 }
 
 /// By a line with the length of all numbers (user_namespaces(7), "/proc/PID/uid_map").
