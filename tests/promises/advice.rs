@@ -182,7 +182,7 @@ impl Drop for Service {
 /// systemd does not run where the tests do: a stand-in of `systemctl` does what `stop` does.
 #[test]
 fn a_service_is_stopped_by_its_manager() {
-    let room = Room::for_root("a control group is made");
+    let Some(room) = Room::for_root_of_the_machine() else { return };
     let port = room.port();
     let unit = format!("bindshim-test-{}-{port}.service", std::process::id());
     let service = Service::new(&unit);
@@ -309,7 +309,7 @@ fn the_other_network_is_looked_into() {
 /// stand-in takes its place.
 #[test]
 fn programs_on_control_groups_are_listed() {
-    let room = Room::for_root("a BPF program is attached");
+    let Some(room) = Room::for_root_of_the_machine() else { return };
     stand_in(&room, "bpftool", "test \"$*\" = 'cgroup tree'");
     let record = crate::permissions::refused_by_bpf_program(&room);
     let _ = run(&room, &command(&record, "bpftool"));

@@ -178,7 +178,7 @@ pub(crate) fn refused_by_bpf_program(room: &Room) -> Value {
 
 #[test]
 fn cgroup_bpf_denied() {
-    let room = Room::for_root("a BPF program is attached");
+    let Some(room) = Room::for_root_of_the_machine() else { return };
     let port = room.port();
     for (what, error, certainty) in [("deny", EPERM, "probable"), ("deny=13", EACCES, "possible")] {
         for kind in ["tcp4", "udp4"] {
@@ -194,7 +194,7 @@ fn cgroup_bpf_denied() {
 
 #[test]
 fn address_rewritten() {
-    let room = Room::for_root("a BPF program is attached");
+    let Some(room) = Room::for_root_of_the_machine() else { return };
     let (asked, given) = (room.port(), room.port());
     let cgroup = Cgroup::new(&room);
     let wrapper = cgroup.wrap(&room, &format!("rewrite={given}"));

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -69,9 +70,23 @@ impl Room {
         assert!(
             is_root(),
             "{reason}: run the tests as root, or as root of a user namespace \
-             (unshare --map-auto --map-root-user --net)"
+             (unshare --map-auto --map-root-user --net --pid --fork --mount-proc)"
         );
         Self::new()
+    }
+
+    /// A room for a test that only root of the machine can run, and not root of a user namespace: it
+    /// makes control groups. `None`, which is said, for others.
+    #[must_use]
+    #[track_caller]
+    pub fn for_root_of_the_machine() -> Option<Self> {
+        let map = fs::read_to_string("/proc/self/uid_map").expect("/proc is mounted");
+        // All numbers (user_namespaces(7)).
+        if is_root() && map.trim_end().ends_with(" 4294967295") {
+            return Some(Self::new());
+        }
+        eprintln!("skipped: only root of the machine can run {}", Location::caller());
+        None
     }
 
     /// The path of a file in the room.
