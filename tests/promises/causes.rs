@@ -262,7 +262,7 @@ fn large_listener(room: &Room, uid: u32, port: u16) -> Running {
 #[test]
 fn exiting_holder() {
     for kill in ["kill", "kill_into_exit"] {
-        let room = Room::new();
+        let Some(room) = Room::for_root_of_the_machine() else { return };
         let port = room.port();
         let holder = large_listener(&room, 0, port);
         let steps = format!("{kill} {} tcp4 bind 127.0.0.1 {port}", holder.pid());

@@ -75,8 +75,9 @@ impl Room {
         Self::new()
     }
 
-    /// A room for a test that only root of the machine can run, and not root of a user namespace: it
-    /// makes control groups. `None`, which is said, for others.
+    /// A room for a test that only root of the machine can run, and not root of a user namespace: that
+    /// makes no control groups, and sees nothing of a process without memory. `None`, which is said,
+    /// for others.
     #[must_use]
     #[track_caller]
     pub fn for_root_of_the_machine() -> Option<Self> {
