@@ -4,9 +4,8 @@ use core::mem::ManuallyDrop;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use rustix::io::{DupFlags, Errno, dup3, fcntl_dupfd_cloexec};
-use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
-use super::system::{NumberLimits, close, number_limits, set_number_limits};
+use super::system::{NumberLimits, close, is_unfiltered, number_limits, set_number_limits};
 
 /// A descriptor that is ours, closed when dropped.
 ///
@@ -83,7 +82,7 @@ impl Raised {
             let raised = NumberLimits { soft: NEEDED, ..*limits };
             limits.soft <= BEST.unsigned_abs().into()
                 && limits.hard >= NEEDED
-                && secure_computing_mode() == Ok(SecureComputingMode::Disabled)
+                && is_unfiltered()
                 && set_number_limits(raised)
         });
         Self(before)

@@ -38,6 +38,7 @@ use crate::memory::Zeroed;
 
 pub use super::ports::Breadth;
 pub(super) use listed::{add_socket, fill_owner};
+pub use options::look_further;
 pub use sharers::gather_sharers;
 
 /// What to find out.
@@ -137,23 +138,6 @@ pub fn gather(query: &Query<'_>, scratch: &mut Scratch, facts: &mut Facts) {
     paths::gather(query, scratch, facts);
     if !is_explained(query, facts) {
         facts.rights.filter_refuses = rights::filter_refuses(query);
-    }
-}
-
-/// Looks further into what [`gather`] found with the same `scratch`, for a person who asks whether a
-/// bind would fail. Only for a process of one thread that serves nobody: for some microseconds it may
-/// have the port, or a descriptor of the program that has it, which a child that another thread forks
-/// then would keep.
-pub fn look_further(query: &Query<'_>, scratch: &Scratch, facts: &mut Facts) {
-    if query.code.number != code::EADDRINUSE {
-        return;
-    }
-    options::borrow_all(query, scratch, facts);
-    let own = &query.attempt.socket;
-    let may_give_way = facts.sockets.iter().all(|socket| socket.state != SocketState::Listen);
-    let is_tried = facts.reuseaddr_trial != Fact::Unknown(Why::NotAsked);
-    if own.is_tcp() && own.reuseaddr != Some(true) && may_give_way && !is_tried {
-        facts.reuseaddr_trial = trial::reuseaddr(query.attempt, facts.device);
     }
 }
 

@@ -16,7 +16,7 @@ use bindshim_core::policy::Policy;
 use bindshim_core::record::{Diagnosis, Envelope, Event, Identity, MAX_LINE, NoticeLine};
 use bindshim_core::text::Text;
 use rustix::process::{Pid, geteuid, getpid, getppid};
-use rustix::thread::{SecureComputingMode, gettid, secure_computing_mode};
+use rustix::thread::gettid;
 
 use crate::blocks::{Block, Blocks, MAX_BLOCKS};
 
@@ -30,7 +30,7 @@ use super::memory::map_wiped_on_fork;
 use super::pool::Pool;
 use super::signals::Held;
 use super::start;
-use super::system::share_memory;
+use super::system::{is_unfiltered, share_memory};
 use crate::memory::{self, Mapped, Zeroed};
 
 /// Our side of a program.
@@ -392,7 +392,7 @@ fn new_identity(pid: u32) -> Option<Mapped<Identity>> {
 #[inline(never)]
 fn shares_memory_with_parent(pid: u32) -> bool {
     let parent = getppid().map_or(0, number);
-    secure_computing_mode() == Ok(SecureComputingMode::Disabled) && share_memory(pid, parent)
+    is_unfiltered() && share_memory(pid, parent)
 }
 
 fn number(pid: Pid) -> u32 {

@@ -13,9 +13,10 @@ use super::descriptor::Descriptor;
 use super::files::{self, ShortPath};
 use super::hints;
 use super::limits::{Limits, why};
-use super::owner::{Room, pid_of};
-use super::procfs;
+use super::owner::Room;
+use super::owner::names::pid_of;
 use super::sockdiag::Row;
+use super::system::is_unfiltered;
 use super::unixdiag::{Holders, NO_UID};
 
 /// `SS_UNCONNECTED` (include/uapi/linux/net.h): bound, and also listening.
@@ -170,7 +171,7 @@ fn table_id(table: &core::ffi::CStr) -> Option<u32> {
 fn is_unix_socket(row: &Row) -> bool {
     let descriptor = ShortPath::of_descriptor(row.owner, row.owner_fd);
     let mut protocol = [0; 32];
-    !procfs::is_filtered()
+    is_unfiltered()
         && getxattr(descriptor.as_c_str(), c"system.sockprotoname", &mut protocol[..])
             .is_ok_and(|length| protocol[..length].starts_with(b"UNIX"))
 }

@@ -23,9 +23,7 @@ use super::limits::{Limits, why};
 use super::procfs::Stat;
 use super::sockdiag::Row;
 
-use names::{inode_at, read_link_in};
-
-pub(super) use names::pid_of;
+use names::{inode_at, pid_of, read_link_in};
 
 /// How many descriptors of a process the first pass looks at.
 const FIRST: u32 = 16;

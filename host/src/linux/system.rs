@@ -5,6 +5,7 @@ use core::ffi::{c_int, c_long};
 use std::os::fd::RawFd;
 
 use rustix::io::Errno;
+use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
 /// F_SETSIG and F_GETSIG of fcntl(2) (include/uapi/asm-generic/fcntl.h), which `libc` lacks.
 const F_SETSIG: c_int = 10;
@@ -51,6 +52,12 @@ pub(super) fn set_number_limits(limits: NumberLimits) -> bool {
     let answer =
         unsafe { call(libc::SYS_prlimit64, [0, resource, (&raw const limits) as c_long, 0, 0]) };
     answer.is_ok()
+}
+
+/// Whether no seccomp filter judges the calls of this thread, so that any may be made (prctl(2),
+/// `PR_GET_SECCOMP`).
+pub(super) fn is_unfiltered() -> bool {
+    secure_computing_mode() == Ok(SecureComputingMode::Disabled)
 }
 
 /// Whether two processes have one memory, as far as this may be known (kcmp(2)).

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use bindshim_core::address::Address;
 use bindshim_core::attempt::{Attempt, Family, Outcome, Protocol, Socket, SocketType as Kind};
 use bindshim_core::code::Code;
-use bindshim_core::facts::Fact;
+use bindshim_core::facts::{Fact, Why};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt,
@@ -50,9 +50,7 @@ impl Trial {
         }
         let socket = match open(attempt, attempt.socket.reuseaddr == Some(true), 0) {
             Ok(socket) => socket,
-            Err(errno @ (Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM)) => {
-                return Err(errno.into());
-            }
+            Err(errno) if why(errno) == Why::NoResources => return Err(errno.into()),
             Err(errno) => return Ok((Self(None), Err(code(errno)))),
         };
         attempt.fd = i64::from(socket.number());

@@ -2,7 +2,6 @@
 
 use bindshim_core::attempt::Function;
 use bindshim_core::facts::{Fact, Facts, Why};
-use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
 use super::listed::{add_blank, add_socket, fill_owner};
 use super::{Query, Scratch, find_owners};
@@ -10,6 +9,7 @@ use crate::linux::clock::monotonic_ns;
 use crate::linux::ports::{self, Breadth, Found};
 use crate::linux::procfs::{self, Subject, parent_of};
 use crate::linux::sockdiag::{self, ANY, BOUND, LISTENING, UDP};
+use crate::linux::system::is_unfiltered;
 
 /// How long the owners of sockets that were found are looked for at the least, nanoseconds: without
 /// them nobody could be told from kin.
@@ -24,7 +24,7 @@ pub fn gather_sharers(
     scratch: &mut Scratch,
     facts: &mut Facts,
 ) {
-    if secure_computing_mode() != Ok(SecureComputingMode::Disabled) {
+    if !is_unfiltered() {
         return;
     }
     let Some(target) = query.target() else { return };

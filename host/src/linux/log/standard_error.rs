@@ -7,12 +7,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{Errno, ReadWriteFlags, Result, pwritev2, write};
-use rustix::thread::{SecureComputingMode, secure_computing_mode};
 
 use super::append::{End, append};
 use super::file::{Identity, Kind, is_terminal};
 use crate::linux::descriptor::Descriptor;
 use crate::linux::signals::Held;
+use crate::linux::system::is_unfiltered;
 
 /// The most bytes that one write to a pipe keeps together (pipe(7), `PIPE_BUF`), and the most that
 /// a pipe which is ready takes at once.
@@ -130,7 +130,7 @@ fn is_ready(fd: BorrowedFd<'_>) -> bool {
 /// not know: it is made only where there is none. A line is never torn here, because one of at most
 /// `PIPE_BUF` bytes goes whole or not at all.
 fn to_pipe(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
-    if secure_computing_mode() == Ok(SecureComputingMode::Disabled) {
+    if is_unfiltered() {
         let here = u64::MAX;
         match pwritev2(fd, &[IoSlice::new(bytes)], here, ReadWriteFlags::NOWAIT) {
             Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}

@@ -10,6 +10,7 @@ use super::super::files::ShortPath;
 use super::super::namespaces::{self, Search};
 use super::super::procfs;
 use super::super::sockdiag::{Row, UDP};
+use super::super::system::is_unfiltered;
 use super::super::unixdiag::{self, FileId, NO_UID, Wanted};
 use super::{Path, way};
 
@@ -107,7 +108,15 @@ fn find_elsewhere(
         0 => Why::NotVisible,
         _ => find_owners(query, holders.rows_mut(), owners, short),
     };
-    let Some((nth, place)) = which(holders.rows(), &search, id) else {
+    // Whose inode that is, somebody may have made up.
+    let owned = holders.rows_mut().iter_mut().filter(|row| row.owner != 0);
+    let doubted = owned.filter(|row| !search.is_proven(row));
+    let missing = match doubted.map(|row| *row = Row::of_unix(row.inode, 0, NO_UID)).count() {
+        0 => missing,
+        _ if is_unfiltered() => Why::NotVisible,
+        _ => Why::Seccomp,
+    };
+    let Some((nth, place)) = which(holders.rows(), path, id) else {
         if search.has_doubt {
             facts.path.is_doubtful = true;
             facts.path.elsewhere = Fact::Unknown(result.err().unwrap_or(Why::Failed));
@@ -115,15 +124,7 @@ fn find_elsewhere(
         return;
     };
     holders.keep(nth);
-    // Whose inode that is, somebody may have made up.
-    let is_proven = holders.rows().iter().all(|row| search.is_proven(row));
-    let missing = match holders.rows_mut() {
-        rows if !is_proven => {
-            rows.iter_mut().for_each(|row| *row = Row::of_unix(row.inode, 0, NO_UID));
-            if procfs::is_filtered() { Why::Seccomp } else { Why::NotVisible }
-        }
-        _ => missing,
-    };
+    let is_proven = holders.rows().iter().all(|row| row.owner != 0);
     use_first(place, scratch, facts);
     list(query, missing, scratch, facts);
     if !is_proven {
@@ -132,11 +133,8 @@ fn find_elsewhere(
 }
 
 /// Which of the sockets that were bound to the path elsewhere has the file, certainly or maybe.
-fn which(rows: &[Row], search: &Search<'_>, id: FileId) -> Option<(usize, Place)> {
-    // What is not proven has an owner who has nothing to do with it.
-    let same = |row: &Row| {
-        search.is_proven(row).then(|| is_same_file(row.owner, search.path, id)).flatten()
-    };
+fn which(rows: &[Row], path: &Path, id: FileId) -> Option<(usize, Place)> {
+    let same = |row: &Row| is_same_file(row.owner, path.bytes(), id);
     if let Some(nth) = rows.iter().position(|row| same(row) == Some(true)) {
         return Some((nth, Place::Elsewhere));
     }
