@@ -1,13 +1,11 @@
 //! Real servers start, bind, are recorded once per attempt, serve a request, and end as they do
 //! without the library.
 
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitStatus;
-use std::time::Duration;
 
-use bindshim_tests::{Records, Room, Running, Subject, Way, programs};
+use bindshim_tests::wait::PATIENCE;
+use bindshim_tests::{Records, Room, Running, Subject, Way, client, programs};
 
 /// A server and how to tell that it serves.
 struct Server {
@@ -96,33 +94,16 @@ fn serve(
 ) -> (ExitStatus, Option<Records>) {
     let running: Running = subject.start();
     room.wait_for_listener(port);
-    let answer = ask(port, server.request, server.answer);
-    assert!(answer.contains(server.answer), "{answer:?}{}", running.stderr());
+    let (request, expected) = (server.request.as_bytes(), server.answer.as_bytes());
+    let answer = client::ask_tcp(port, request, expected, PATIENCE)
+        .map(|got| String::from_utf8_lossy(&got).into_owned());
+    let serves = answer.as_ref().is_ok_and(|got| got.contains(server.answer));
+    assert!(serves, "recorded: {recorded}, {answer:?}, {}", running.stderr());
     if server.end == End::Terminated {
         running.signal(libc::SIGTERM);
     }
     let ended = running.wait();
     (ended.status, recorded.then(|| ended.records()))
-}
-
-/// Sends `request` and reads until the answer is complete or the server closes.
-#[track_caller]
-fn ask(port: u16, request: &str, answer: &str) -> String {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the server listens");
-    stream.set_read_timeout(Some(Duration::from_secs(20))).expect("a time can be set");
-    stream.write_all(request.as_bytes()).expect("the server takes a request");
-    let mut got = Vec::new();
-    let mut buffer = [0; 4096];
-    while answer.is_empty() || !String::from_utf8_lossy(&got).contains(answer) {
-        if answer.is_empty() {
-            let _ = stream.shutdown(Shutdown::Write);
-        }
-        match stream.read(&mut buffer) {
-            Ok(0) | Err(_) => break,
-            Ok(count) => got.extend_from_slice(&buffer[..count]),
-        }
-    }
-    String::from_utf8_lossy(&got).into_owned()
 }
 
 #[test]
@@ -260,7 +241,8 @@ fn java() {
                 "import java.net.*;\npublic class Server {{ public static void main(String[] a) \
                  throws Exception {{ try (var s = new ServerSocket({port}, 5, \
                  InetAddress.getByName(\"127.0.0.1\"))) {{ while (true) {{ try (var c = s.accept()) \
-                 {{ c.getInputStream().read(); c.getOutputStream().write(\"hello\\n\".getBytes()); \
+                 {{ c.getInputStream().read(new byte[64]); \
+                 c.getOutputStream().write(\"hello\\n\".getBytes()); \
                  }} }} }} }} }}\n"
             ),
         );

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use bindshim_tests::{Room, Subject, programs};
+use bindshim_tests::{Room, Subject, client, programs};
 use serde::Deserialize;
 
 /// In `command`, `prepare`, `files` and their names, `{home}` is a directory of the instance's own
@@ -127,38 +125,18 @@ impl Server {
     /// Asks once; what is wrong with the answer, if anything.
     pub(crate) fn ask(&self, port: u16) -> Result<(), String> {
         let answer = bytes(&self.answer);
-        let got = if self.udp { self.ask_udp(port) } else { self.ask_tcp(port, &answer) };
+        let request = bytes(&self.ask);
+        let got = if self.udp {
+            client::ask_udp(port, &request, Duration::from_secs(1))
+        } else {
+            client::ask_tcp(port, &request, &answer, Duration::from_secs(10))
+        };
         let got = got.map_err(|error| error.to_string())?;
-        if got.windows(answer.len()).any(|part| part == answer) {
+        if client::contains(&got, &answer) {
             Ok(())
         } else {
             Err(format!("answers {:?}", String::from_utf8_lossy(&got)))
         }
-    }
-
-    fn ask_udp(&self, port: u16) -> std::io::Result<Vec<u8>> {
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
-        socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-        socket.send_to(&bytes(&self.ask), ("127.0.0.1", port))?;
-        let mut buffer = vec![0; 4096];
-        let length = socket.recv(&mut buffer)?;
-        buffer.truncate(length);
-        Ok(buffer)
-    }
-
-    fn ask_tcp(&self, port: u16, answer: &[u8]) -> std::io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-        stream.write_all(&bytes(&self.ask))?;
-        let mut got = Vec::new();
-        let mut buffer = [0; 4096];
-        while !got.windows(answer.len()).any(|part| part == answer) {
-            match stream.read(&mut buffer)? {
-                0 => break,
-                length => got.extend_from_slice(&buffer[..length]),
-            }
-        }
-        Ok(got)
     }
 }
 

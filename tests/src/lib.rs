@@ -5,6 +5,7 @@
 //! target directory of the tests themselves; one that is missing fails the test.
 #![cfg(target_os = "linux")]
 
+pub mod client;
 pub mod dice;
 pub mod process;
 pub mod programs;
