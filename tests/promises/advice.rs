@@ -5,7 +5,6 @@
 //! AppArmor (`ausearch`, `semanage`, `journalctl`), a kernel without memory (`free`).
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -42,9 +41,8 @@ fn run(room: &Room, command: &str) -> Output {
 fn stand_in(room: &Room, name: &str, script: &str) {
     let bin = room.path("bin");
     fs::create_dir_all(&bin).expect("the room is writable");
-    let path = bin.join(name);
-    fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("the room is writable");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let text = room.file(&format!("{name}.sh"), &format!("#!/bin/sh\n{script}\n"));
+    let _ = room.install(&text, &format!("bin/{name}"), 0o755);
 }
 
 /// Runs what is advised, and waits until the steps that failed work.

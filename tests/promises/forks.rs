@@ -139,7 +139,7 @@ fn what_binds_at_the_very_end_is_recorded() {
     assert_eq!((bare.code(), bare.stdout.as_str()), (Some(0), expected), "{}", bare.stderr);
     let covered = victim(Way::Preload);
     assert_eq!(covered.behaviour(), bare.behaviour());
-    let records = covered.records();
+    let records = covered.whole_records();
     let calls: Vec<_> = records.all().iter().filter(|r| r["tid"] == covered.pid).collect();
     assert_eq!(calls.len(), 8, "two of the start, and six of the end: {records}");
     // The other thread may have counted one that the end of the process kept from being written.

@@ -165,7 +165,7 @@ fn no_name_steers_a_terminal() {
     holder.wait_for("holding");
     let typescript = room.path("typescript");
     let launched = room.run_victim("steps", &format!("tcp4 bind 127.0.0.1 {port}"));
-    let command = launched.way(&room, Way::Launcher).command();
+    let command = launched.way(&room, Way::Launcher).set("budget", "20s").command();
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let words: Vec<_> = words.map(|word| word.to_str().expect("names of ours")).collect();
     let _ = room

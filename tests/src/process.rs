@@ -438,6 +438,16 @@ impl Ended {
         Records::read(self.log.as_deref().expect("started with a log"))
     }
 
+    /// Its records but the last, where its end cut that.
+    ///
+    /// # Panics
+    /// As [`Ended::records`].
+    #[must_use]
+    #[track_caller]
+    pub fn whole_records(&self) -> Records {
+        Records::read_whole_lines(self.log.as_deref().expect("started with a log"))
+    }
+
     /// How it ended and all that it said on its own streams, for comparison with another run.
     #[must_use]
     pub fn behaviour(&self) -> (ExitStatus, &str, &str) {

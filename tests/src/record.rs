@@ -35,6 +35,19 @@ impl Records {
         Self::parse(&fs::read(log).unwrap_or_default())
     }
 
+    /// Reads a log whose last line may have no end, because the process was ended while it wrote it:
+    /// that one is left out.
+    ///
+    /// # Panics
+    /// As [`Records::read`].
+    #[must_use]
+    #[track_caller]
+    pub fn read_whole_lines(log: &Path) -> Self {
+        let content = fs::read(log).unwrap_or_default();
+        let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        Self::parse(&content[..whole])
+    }
+
     /// Parses the content of a log.
     ///
     /// # Panics

@@ -24,6 +24,8 @@ pub const DIRECTORY: &str = "BINDSHIM_TEST_DIR";
 #[derive(Debug)]
 pub struct Room {
     directory: TempDir,
+    /// Whether nobody else is in its network.
+    alone: bool,
 }
 
 impl Room {
@@ -34,10 +36,11 @@ impl Room {
     #[must_use]
     #[expect(clippy::new_without_default, reason = "it changes the thread's network")]
     pub fn new() -> Self {
-        if is_root() {
+        let alone = is_root();
+        if alone {
             enter_new_network();
         }
-        Self::in_this_network()
+        Self { alone, ..Self::in_this_network() }
     }
 
     /// A room without a network of its own.
@@ -57,7 +60,7 @@ impl Room {
         // The mask has taken some of it.
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o777))
             .expect("the owner of a directory may change its mode");
-        Self { directory }
+        Self { directory, alone: false }
     }
 
     /// A room for a test that only root can run: it needs other users or network settings.
@@ -176,8 +179,11 @@ impl Room {
         wait::until("a free port", || {
             let next = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
             let port = 27_100 + ((base + next) % 5_600) as u16;
-            let free = TcpListener::bind(("0.0.0.0", port)).is_ok()
-                && UdpSocket::bind(("0.0.0.0", port)).is_ok();
+            // Not tried where nobody can have it: another test's child could inherit the socket, and
+            // would listen until it executes its own program.
+            let free = self.alone
+                || TcpListener::bind(("0.0.0.0", port)).is_ok()
+                    && UdpSocket::bind(("0.0.0.0", port)).is_ok();
             free.then_some(port)
         })
     }

@@ -26,11 +26,15 @@ pub fn until(until_ns: u64, held: &mut Held) -> bool {
         if left != 0 && !pending().overlap(ending) {
             sleep(left.min(SLICE));
         }
-        if pending().overlap(ending) {
+        let waiting = pending();
+        if waiting.overlap(ending) {
             return true;
         }
-        // Handlers run here, under the program's own mask: one may jump out of the call.
-        held.release();
+        // Only for others: an ending one that came now would not end the wait.
+        if left == 0 || waiting != Signals::NONE {
+            // Handlers run here, under the program's own mask: one may jump out of the call.
+            held.release();
+        }
         if left == 0 {
             return false;
         }
