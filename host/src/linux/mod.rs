@@ -32,6 +32,8 @@ pub mod socket;
 mod start;
 mod system;
 pub mod trial;
+#[cfg(test)]
+mod turns;
 mod unit;
 mod unixdiag;
 mod users;

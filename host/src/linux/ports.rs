@@ -344,6 +344,7 @@ mod tests {
     use bindshim_core::address::Address;
 
     use super::*;
+    use crate::linux::turns::turn;
 
     const LIMITS: Limits = Limits { deadline_ns: u64::MAX };
 
@@ -384,6 +385,7 @@ mod tests {
 
     #[test]
     fn a_listener_that_is_gone_is_not_found_again() {
+        let _turn = turn();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let target = target("0.0.0.0", listener.local_addr().unwrap().port());
         let mut found = Found {

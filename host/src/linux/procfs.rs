@@ -255,6 +255,7 @@ mod tests {
     use std::process::Child;
 
     use super::super::identity::NOBODY as NO_IDENTITY;
+    use super::super::turns::turn;
     use super::*;
 
     #[test]
@@ -278,6 +279,7 @@ mod tests {
 
     #[test]
     fn a_shell_is_told_by_its_script() {
+        let _turn = turn();
         let directory =
             std::env::temp_dir().join(format!("bindshim-procfs-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();

@@ -123,9 +123,11 @@ mod tests {
     use bindshim_core::attempt::Function;
 
     use super::*;
+    use crate::linux::turns::turn;
 
     #[test]
     fn a_listener_cannot_be_reused_and_a_free_port_can() {
+        let _turn = turn();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut attempt = Attempt::new(Function::Bind, 3);

@@ -11,6 +11,7 @@ use bindshim_core::text::Text;
 use rustix::net::{AddressFamily, SocketFlags, ipproto, socket_with, sockopt};
 
 use super::super::clock::monotonic_ns;
+use super::super::turns::turn;
 use bindshim_core::facts::{Options, PortSocket};
 
 use super::*;
@@ -78,6 +79,7 @@ fn bound(reuseaddr: bool) -> (OwnedFd, u16) {
 
 #[test]
 fn options_are_those_of_own_sockets() {
+    let _turn = turn();
     for reuseaddr in [false, true] {
         let expected = Fact::Known(Options { reuseaddr, reuseport: false });
         let (socket, port) = bound(reuseaddr);
@@ -163,6 +165,7 @@ fn only(facts: &Facts) -> &PortSocket {
 
 #[test]
 fn an_own_listener_is_found() {
+    let _turn = turn();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     for ip in ["127.0.0.1", "0.0.0.0", "::", "::ffff:127.0.0.1"] {
@@ -187,6 +190,7 @@ fn an_own_listener_is_found() {
 
 #[test]
 fn a_dual_stack_listener_is_in_the_way_of_both_families() {
+    let _turn = turn();
     for (v6only, attempts) in [
         (false, [("0.0.0.0", 1), ("127.0.0.1", 1), ("::", 1), ("::1", 1), ("::ffff:127.0.0.1", 1)]),
         (true, [("0.0.0.0", 0), ("127.0.0.1", 0), ("::", 1), ("::1", 1), ("::ffff:127.0.0.1", 0)]),
@@ -209,6 +213,7 @@ fn a_dual_stack_listener_is_in_the_way_of_both_families() {
 
 #[test]
 fn several_listeners_are_in_the_way_of_a_wildcard() {
+    let _turn = turn();
     let (first, port) = listener(false);
     let second = TcpListener::bind(("127.0.0.2", port)).unwrap();
     let facts = in_the_way("0.0.0.0", port);
@@ -219,6 +224,7 @@ fn several_listeners_are_in_the_way_of_a_wildcard() {
 
 #[test]
 fn only_what_shares_by_reuseport_is_walked_for_all_listeners() {
+    let _turn = turn();
     let shared = |port| {
         let socket = stream(AddressFamily::INET);
         sockopt::set_socket_reuseport(&socket, true).unwrap();
@@ -239,6 +245,7 @@ fn only_what_shares_by_reuseport_is_walked_for_all_listeners() {
 
 #[test]
 fn a_listener_of_another_process_is_found() {
+    let _turn = turn();
     let (socket, port) = listener(false);
     let keeper = Keeper::of(socket, ":");
     let facts = in_the_way("0.0.0.0", port);
@@ -261,6 +268,7 @@ fn a_listener_of_another_process_is_found() {
 
 #[test]
 fn the_eldest_of_those_that_inherited_a_listener_is_its_owner() {
+    let _turn = turn();
     let (socket, port) = listener(false);
     let keeper = Keeper::of(socket, "sleep 60 <&3 &");
     let children = format!("/proc/{0}/task/{0}/children", keeper.0.id());
@@ -277,6 +285,7 @@ fn the_eldest_of_those_that_inherited_a_listener_is_its_owner() {
 
 #[test]
 fn an_own_listener_is_own_also_where_others_inherited_it() {
+    let _turn = turn();
     let (socket, port) = listener(false);
     let _keeper = Keeper::of(socket.try_clone().unwrap(), ":");
     assert!(only(&in_the_way("127.0.0.1", port)).owner.known().unwrap().is_own);
@@ -284,6 +293,7 @@ fn an_own_listener_is_own_also_where_others_inherited_it() {
 
 #[test]
 fn a_socket_with_a_high_number_is_found() {
+    let _turn = turn();
     let (socket, port) = listener(false);
     let high = rustix::io::fcntl_dupfd_cloexec(&socket, 300).unwrap();
     drop(socket);
@@ -294,6 +304,7 @@ fn a_socket_with_a_high_number_is_found() {
 
 #[test]
 fn a_bound_socket_is_found_and_guarded() {
+    let _turn = turn();
     let (socket, port) = bound_socket(true);
     let attempt = attempt("0.0.0.0", port);
     let query = query(&attempt, code::EADDRINUSE);
@@ -313,6 +324,7 @@ fn a_bound_socket_is_found_and_guarded() {
 
 #[test]
 fn the_socket_of_the_attempt_does_not_stand_in_its_own_way() {
+    let _turn = turn();
     let (socket, port) = bound_socket(false);
     let mut attempt = attempt("127.0.0.1", port);
     attempt.call = Function::Listen;
@@ -323,6 +335,7 @@ fn the_socket_of_the_attempt_does_not_stand_in_its_own_way() {
 
 #[test]
 fn time_wait_has_no_owner_and_ends_in_a_minute() {
+    let _turn = turn();
     for reuseaddr in [false, true] {
         let (listener, port) = listener(reuseaddr);
         for _ in 0..10 {
@@ -350,6 +363,7 @@ fn time_wait_has_no_owner_and_ends_in_a_minute() {
 
 #[test]
 fn connections_are_told_by_state_and_owner() {
+    let _turn = turn();
     let (listener, port) = listener(false);
     let (accepted, client) = connection(&listener);
     drop(listener);
@@ -369,6 +383,7 @@ fn connections_are_told_by_state_and_owner() {
 
 #[test]
 fn a_connection_that_its_peer_keeps_open_ends_by_a_timer() {
+    let _turn = turn();
     let (listener, port) = listener(true);
     let (accepted, client) = connection(&listener);
     drop((listener, accepted));
@@ -381,6 +396,7 @@ fn a_connection_that_its_peer_keeps_open_ends_by_a_timer() {
 
 #[test]
 fn udp_sockets_are_found() {
+    let _turn = turn();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = socket.local_addr().unwrap().port();
     let mut attempt = attempt("0.0.0.0", port);
@@ -399,6 +415,7 @@ fn udp_sockets_are_found() {
 
 #[test]
 fn what_has_no_port_is_not_looked_up() {
+    let _turn = turn();
     let udp_lite = {
         let mut attempt = attempt("127.0.0.1", 80);
         attempt.socket.protocol = Some(Protocol::Other(136));
@@ -427,6 +444,7 @@ fn what_has_no_port_is_not_looked_up() {
 
 #[test]
 fn the_budget_ends_a_look_up() {
+    let _turn = turn();
     let (_listener, port) = listener(false);
     let attempt = attempt("127.0.0.1", port);
     let late = Query { deadline_ns: monotonic_ns(), ..query(&attempt, code::EADDRINUSE) };
@@ -436,6 +454,7 @@ fn the_budget_ends_a_look_up() {
 
 #[test]
 fn a_privilege_is_known() {
+    let _turn = turn();
     let attempt = attempt("127.0.0.1", 80);
     let facts = gathered(&query(&attempt, code::EACCES));
     assert!(facts.unprivileged_from.known().is_some());
@@ -449,6 +468,7 @@ fn a_privilege_is_known() {
 
 #[test]
 fn an_address_is_looked_up() {
+    let _turn = turn();
     let attempt = attempt("192.0.2.7", 80);
     let facts = gathered(&query(&attempt, code::EADDRNOTAVAIL));
     assert_eq!(facts.locality, Fact::Known(Locality::Absent));
@@ -456,6 +476,7 @@ fn an_address_is_looked_up() {
 
 #[test]
 fn a_bound_socket_tells_where() {
+    let _turn = turn();
     let attempt = attempt("127.0.0.1", 80);
     let (socket, port) = bound_socket(false);
     let of = |fd| gathered(&Query { fd, ..query(&attempt, code::EINVAL) }).bound;
@@ -474,6 +495,7 @@ fn a_bound_socket_tells_where() {
 
 #[test]
 fn descriptors_are_told_apart() {
+    let _turn = turn();
     let attempt = attempt("127.0.0.1", 80);
     let file = std::fs::File::open("/dev/null").unwrap();
     let socket = stream(AddressFamily::INET);

@@ -10,6 +10,7 @@ use bindshim_core::facts::SocketState;
 use bindshim_core::facts::path::{Obstacle, ObstacleKind, Place, Use, UseState};
 
 use super::super::clock::monotonic_ns;
+use super::super::turns::turn;
 use super::*;
 use crate::memory::Mapped;
 
@@ -72,6 +73,7 @@ fn assert_used(facts: &Facts, kind: SocketType, state: UseState) {
 
 #[test]
 fn who_has_a_file_is_known_by_its_inode() {
+    let _turn = turn();
     let place = Folder::new("inode");
     let path = place.path("a");
     let listener = UnixListener::bind(&path).unwrap();
@@ -95,6 +97,7 @@ fn who_has_a_file_is_known_by_its_inode() {
 
 #[test]
 fn a_file_that_was_made_anew_is_not_the_old_ones() {
+    let _turn = turn();
     let place = Folder::new("anew");
     let path = place.path("a");
     let _first = UnixDatagram::bind(&path).unwrap();
@@ -107,6 +110,7 @@ fn a_file_that_was_made_anew_is_not_the_old_ones() {
 
 #[test]
 fn an_abstract_name_is_looked_up_with_its_type() {
+    let _turn = turn();
     use std::os::linux::net::SocketAddrExt;
     let name = format!("bindshim-{}", std::process::id());
     let address = std::os::unix::net::SocketAddr::from_abstract_name(&name).unwrap();
@@ -122,6 +126,7 @@ fn an_abstract_name_is_looked_up_with_its_type() {
 
 #[test]
 fn an_abstract_name_that_is_not_printable_is_not_taken_for_another() {
+    let _turn = turn();
     use std::os::linux::net::SocketAddrExt;
     // The printable form is cut before the bytes in which they differ.
     let name = |last| [&[0xff; 60][..], &std::process::id().to_ne_bytes(), &[last]].concat();
@@ -138,6 +143,7 @@ fn an_abstract_name_that_is_not_printable_is_not_taken_for_another() {
 
 #[test]
 fn what_is_at_a_path_is_told_without_following_a_link() {
+    let _turn = turn();
     let place = Folder::new("kinds");
     std::fs::write(place.path("file"), "").unwrap();
     symlink("file", place.path("link")).unwrap();
@@ -161,6 +167,7 @@ fn what_is_at_a_path_is_told_without_following_a_link() {
 
 #[test]
 fn the_way_ends_where_it_ends() {
+    let _turn = turn();
     let place = Folder::new("way");
     std::fs::write(place.path("file"), "").unwrap();
     symlink("nothing", place.path("dangling")).unwrap();
@@ -185,6 +192,7 @@ fn the_way_ends_where_it_ends() {
 
 #[test]
 fn directory_and_file_system_are_told() {
+    let _turn = turn();
     let place = Folder::new("directory");
     let facts = at(&place.path("a"), code::EACCES);
     let directory = *facts.path.directory.known().unwrap();

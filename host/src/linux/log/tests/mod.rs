@@ -18,9 +18,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::{Log, Opened, StandardError};
 use crate::linux::signals::Held;
+use crate::linux::turns::turn;
 
 /// Runs `body` in a forked child, which ends after 30 s at the latest, and fails if it fails.
 pub(in crate::linux) fn in_child(body: impl FnOnce()) {
+    let _turn = turn();
     let (mut reader, writer) = std::io::pipe().unwrap();
     // SAFETY: the child runs `body` and ends by `_exit`; the C library's and Rust's allocators
     // work after fork.
