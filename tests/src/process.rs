@@ -25,7 +25,7 @@ pub enum Way {
 }
 
 /// A program, about to be started. Bare, unless [`Subject::way`] says otherwise.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Subject {
     program: PathBuf,
     arguments: Vec<OsString>,
@@ -41,6 +41,7 @@ pub struct Subject {
     output: PathBuf,
     directory: PathBuf,
     stdin: bool,
+    host_fails: fn(&Ended) -> bool,
 }
 
 impl Subject {
@@ -64,6 +65,7 @@ impl Subject {
             output: room.path(&format!("run-{number}")),
             directory: room.path(""),
             stdin: false,
+            host_fails: |_| false,
         }
     }
 
@@ -159,6 +161,13 @@ impl Subject {
     #[must_use]
     pub fn with_stdin(mut self) -> Self {
         self.stdin = true;
+        self
+    }
+
+    /// Has [`Subject::finish`] start it again, up to three times, where what it runs on failed it.
+    #[must_use]
+    pub fn again_where(mut self, host_fails: fn(&Ended) -> bool) -> Self {
+        self.host_fails = host_fails;
         self
     }
 
@@ -266,7 +275,15 @@ impl Subject {
     #[must_use]
     #[track_caller]
     pub fn finish(self) -> Ended {
-        self.start().wait()
+        let mut ended = self.clone().start().wait();
+        for _ in 0..3 {
+            if !(self.host_fails)(&ended) {
+                break;
+            }
+            eprintln!("started again after {}{}", ended.stdout, ended.stderr);
+            ended = self.clone().start().wait();
+        }
+        ended
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::process::Subject;
+use crate::process::{Ended, Subject};
 use crate::programs;
 use crate::record::Records;
 use crate::room::Room;
@@ -65,7 +65,7 @@ impl Wine {
     pub fn run(&self, program: &str, arguments: &[&str]) -> Subject {
         let subject =
             Subject::new(&self.room, programs::find("wine")).args([program]).args(arguments);
-        with_prefix(subject)
+        with_prefix(subject).again_where(cannot_start_programs)
     }
 
     /// A run of a Windows program under the launcher with these flags. `log.jsonl` takes the
@@ -91,6 +91,13 @@ impl Wine {
 #[must_use]
 pub fn plain(text: &str) -> String {
     text.replace("\r\n", "\n")
+}
+
+/// Whether Wine's own start of a process failed, by ERROR_INTERNAL_ERROR: on a busy machine it does
+/// now and then, for the launcher, the program and its children alike. Its `cmd` has other words.
+fn cannot_start_programs(ended: &Ended) -> bool {
+    let said = [&ended.stdout, &ended.stderr];
+    said.iter().any(|text| text.contains("1359") || text.contains("Can't recognize '"))
 }
 
 /// Has a program use the Wine of the tests.

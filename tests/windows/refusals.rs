@@ -3,8 +3,9 @@
 use std::fs;
 
 use bindshim_tests::victims::Kind;
+use bindshim_tests::wait::PATIENCE;
 use bindshim_tests::wine::plain;
-use bindshim_tests::{Subject, Wine};
+use bindshim_tests::{Subject, Wine, wait};
 
 /// Checks an exit code of the launcher itself, and what its message is about.
 #[track_caller]
@@ -128,9 +129,10 @@ fn a_library_that_does_not_come_up_is_told() {
     let path = wine.room.path("bindshim.dll");
     fs::write(&path, "no library").expect("the room is writable");
     let mut running = wine.launch("", &victim, &["0"]).with_stdin().start();
-    bindshim_tests::wait::until("a warning", || {
+    let told = wait::within(PATIENCE * 2, || {
         running.stderr().contains("did not come up within 10 s").then_some(())
     });
+    assert!(told.is_some(), "{}", running.stderr());
     assert!(running.poll().is_none(), "the program waits for its input");
     let ended = running.wait();
     assert_eq!(ended.code(), Some(0), "{}", ended.stderr);

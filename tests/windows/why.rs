@@ -1,8 +1,6 @@
 //! `bindshim why` foresees what a bind will meet, and leaves nothing behind.
 
 use std::net::{TcpListener, UdpSocket};
-use std::thread;
-use std::time::Duration;
 
 use bindshim_tests::victims::Kind;
 use bindshim_tests::wine::plain;
@@ -92,8 +90,8 @@ fn a_watch_ends_when_the_port_is_free() {
     let port = listener.local_addr().expect("it is bound").port();
     let ended = ask(&wine, &["--watch=200ms", &port.to_string()]);
     assert_eq!(ended.code(), Some(1), "{}", ended.stdout);
-    let watch = wine.run("bindshim.exe", &["why", "--watch", &port.to_string()]).start();
-    thread::sleep(Duration::from_secs(1));
+    let mut watch = wine.run("bindshim.exe", &["why", "--watch", &port.to_string()]).start();
+    watch.wait_for("would fail");
     drop(listener);
     let ended = watch.wait();
     assert_eq!(ended.code(), Some(0), "{} {}", ended.stdout, ended.stderr);

@@ -254,6 +254,8 @@ fn full_name<'r>((pid, name): (u32, &[u8]), room: &'r mut [u8]) -> Option<&'r [u
 mod tests {
     use std::process::Child;
 
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
     use super::super::identity::NOBODY as NO_IDENTITY;
     use super::super::turns::turn;
     use super::*;
@@ -331,8 +333,9 @@ mod tests {
         for child in &mut children {
             child.kill().unwrap();
         }
-        // Killed, and not waited for: a zombie has no program, and still a name.
-        std::thread::sleep(std::time::Duration::from_millis(100));
+        // Dead, and left where it is: a zombie has no program, and still a name.
+        let dead = WaitId::Pid(Pid::from_child(&children[0]));
+        waitid(dead, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
         let zombie = seen(1, pids[0]);
         assert!(zombie.exiting);
         assert!(!zombie.program.unwrap().is_empty());

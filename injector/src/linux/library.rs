@@ -180,9 +180,15 @@ mod tests {
 
     use super::*;
 
+    /// A directory that only we can write to, whatever the umask.
+    fn own_directory() -> tempfile::TempDir {
+        let mode = fs::Permissions::from_mode(0o700);
+        tempfile::Builder::new().permissions(mode).tempdir().unwrap()
+    }
+
     #[test]
     fn a_file_is_made_kept_and_mended() {
-        let room = tempfile::tempdir().unwrap();
+        let room = own_directory();
         let directory = room.path().join("bindshim");
         let path = place_in(&directory, b"library", "l.so").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"library");
@@ -198,7 +204,7 @@ mod tests {
 
     #[test]
     fn launchers_that_race_never_show_half_a_file() {
-        let room = tempfile::tempdir().unwrap();
+        let room = own_directory();
         let directory = room.path().join("bindshim");
         let contents = [vec![b'a'; 200_000], vec![b'b'; 300_000]];
         std::thread::scope(|scope| {
@@ -217,7 +223,7 @@ mod tests {
 
     #[test]
     fn directories_that_others_can_write_to_are_not_used() {
-        let room = tempfile::tempdir().unwrap();
+        let room = own_directory();
         let open = room.path().join("open");
         DirBuilder::new().create(&open).unwrap();
         fs::set_permissions(&open, fs::Permissions::from_mode(0o777)).unwrap();

@@ -1,3 +1,4 @@
+use super::super::turns::turn;
 use super::names::inode_of;
 use super::*;
 
@@ -19,6 +20,7 @@ fn links_of_sockets_have_an_inode() {
 
 #[test]
 fn a_socket_that_nobody_has_is_not_visible_or_not_permitted() {
+    let _turn = turn();
     let mut room = crate::memory::Mapped::<Alone>::new().unwrap();
     let mut rows = [Row::default()];
     (rows[0].inode, rows[0].cookie) = (u32::MAX, u64::MAX);
