@@ -165,9 +165,8 @@ fn a_dual_stack_listener_blocks_ipv4() {
 #[track_caller]
 fn lingering(port: u16, state: u8) -> u64 {
     let rows = sockets::tcp_on(port);
-    let mut rows = rows.iter().filter(|row| row.state == state);
-    let (Some(row), None) = (rows.next(), rows.next()) else { panic!("{rows:?}") };
-    assert_eq!(row.timer, 3);
+    let [row] = rows.as_slice() else { panic!("{rows:?}") };
+    assert_eq!((row.state, row.timer), (state, 3));
     row.timer_ms
 }
 

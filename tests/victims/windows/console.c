@@ -33,7 +33,8 @@ int main(int count, char **words) {
     PROCESS_INFORMATION child;
     STARTUPINFOA startup = {.cb = sizeof startup};
     if (!CreateProcessA(NULL, line, NULL, NULL, TRUE, 0, NULL, NULL, &startup, &child)) return 3;
-    for (int i = 0; i < 400 && GetFileAttributesA("ready") == INVALID_FILE_ATTRIBUTES; i++) Sleep(50);
+    for (int i = 0; i < 400 && GetFileAttributesA("ready") == INVALID_FILE_ATTRIBUTES; i++)
+        Sleep(50);
     FILE *result = fopen("result", "wb");
     if (!result) return 4;
     if (!GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0))

@@ -28,10 +28,10 @@ pub(super) fn fill_own(query: &Query<'_>, row: &Row, facts: &mut Facts) {
     }
 }
 
-/// Looks further into what [`gather`](super::gather) found with the same `scratch`, for a person who asks whether a
-/// bind would fail. Only for a process of one thread that serves nobody: for some microseconds it may
-/// have the port, or a descriptor of the program that has it, which a child that another thread forks
-/// then would keep.
+/// Looks further into what [`gather`](super::gather) found with the same `scratch`, for a person who
+/// asks whether a bind would fail. Only for a process of one thread that serves nobody: for some
+/// microseconds it may have the port, or a descriptor of the program that has it, which a child that
+/// another thread forks then would keep.
 pub fn look_further(query: &Query<'_>, scratch: &Scratch, facts: &mut Facts) {
     if query.code.number != code::EADDRINUSE {
         return;
